@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# make demo        run an example playbook through ansible.netcommon.libssh, against a throw-away server on 127.0.0.1
+# make test        run all tests
+# make build       compile the library in place, against libssh 0.12
+# make collection  build the collection's artifact, for this machine (PYTHON=... picks the interpreter that compiles)
+# make bench       measure against other libraries
+# make lint        check the code's form
+# make clean       remove all that these make
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.PHONY: demo test build collection bench lint clean packages packages-test
+
+PYTHONS := 3.13 3.12 3.11
+VENV := $(if $(PYTHON),build/venvs/$(subst /,_,$(PYTHON)),.venv)
+BIN := $(VENV)/bin
+LIBSSH := build/libssh-0.12
+VERSION := $(shell sed -n 's/^version: *//p' galaxy.yml)
+ARTIFACT := build/ansible-netcommon-$(VERSION).tar.gz
+COLLECTIONS := build/collections
+CORE := pylibsshext/_core.abi3.so
+
+CORE_SOURCES := setup.py scripts/exports.map $(wildcard pylibsshext/*.pyx pylibsshext/*.pxd pylibsshext/_c/*)
+SOURCES := $(shell find pylibsshext plugins meta docs changelogs -name '*.py' -o -name '*.yml' -o -name '*.md' 2>/dev/null)
+
+export LIBSSH_PREFIX := $(abspath $(LIBSSH))
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Nothing of this project goes to the user's ~/.ansible.
+export ANSIBLE_HOME := $(abspath build/ansible)
+
+# --- what everything stands on: packages, an environment, libssh ------------------------------------------------------------
+
+BUILD_PACKAGES := cmake gcc libc6-dev libkrb5-dev libssl-dev make pkg-config zlib1g-dev
+DEMO_PACKAGES := openssh-client openssh-server openssh-sftp-server sudo
+TEST_PACKAGES := dropbear-bin iproute2 iptables libssh-dev netavark podman runc tinysshd ucspi-tcp util-linux
+
+packages:
+	@scripts/install-packages $(BUILD_PACKAGES) $(DEMO_PACKAGES)
+	@[ -n '$(PYTHON)' ] || scripts/find-python $(PYTHONS) >/dev/null 2>&1 || scripts/install-packages python3-dev python3-venv
+
+packages-test: packages
+	@scripts/install-packages $(TEST_PACKAGES)
+
+$(VENV)/ready: requirements.txt | packages
+	@echo "Making $(VENV)"
+	@$(or $(PYTHON),"$$(scripts/find-python $(PYTHONS))") -m venv --clear $(VENV)
+	@$(BIN)/pip install -qq -r requirements.txt
+	@touch $@
+
+$(VENV)/ready-test: requirements-test.txt $(VENV)/ready
+	@$(BIN)/pip install -qq -r requirements-test.txt
+	@touch $@
+
+$(VENV)/ready-lint: requirements-lint.txt $(VENV)/ready-test
+	@$(BIN)/pip install -qq -r requirements-lint.txt
+	@touch $@
+
+$(LIBSSH)/lib/libssh.a: scripts/build_libssh.py scripts/gss_shim.c | packages $(VENV)/ready
+	@$(BIN)/python scripts/build_libssh.py $(LIBSSH)
+
+# --- the library and the collection -----------------------------------------------------------------------------------------
+
+build: $(CORE)
+
+$(CORE): $(CORE_SOURCES) $(LIBSSH)/lib/libssh.a | $(VENV)/ready
+	@echo "Compiling the library"
+	@$(BIN)/python setup.py -q build_ext --inplace --build-temp build/temp
+
+collection: $(ARTIFACT)
+	@echo $(ARTIFACT)
+
+$(ARTIFACT): $(CORE_SOURCES) $(SOURCES) galaxy.yml scripts/build_collection.py $(LIBSSH)/lib/libssh.a | $(VENV)/ready
+	@echo "Building the collection"
+	@$(BIN)/python scripts/build_collection.py build >/dev/null
+
+$(COLLECTIONS)/ready: $(ARTIFACT)
+	@rm -rf $(COLLECTIONS)
+	@ANSIBLE_COLLECTIONS_PATH=$(abspath $(COLLECTIONS)) $(BIN)/ansible-galaxy collection install --offline --force -p $(COLLECTIONS) $(ARTIFACT) >/dev/null
+	@touch $@
+
+demo: packages $(COLLECTIONS)/ready
+	@ANSIBLE_COLLECTIONS_PATH=$(abspath $(COLLECTIONS)) $(BIN)/python scripts/demo.py
+
+# --- tests ------------------------------------------------------------------------------------------------------------------
+
+# The newest Python and ansible-core run everything, last, so that its summary ends the output. Before it: the other Pythons;
+# the system's libssh, on a copy of the checkout; and the playbooks on the other releases of ansible-core.
+
+FOUND := $(foreach version,$(PYTHONS),$(if $(shell scripts/find-python $(version) 2>/dev/null),$(version)))
+OTHER_PYTHONS := $(wordlist 2,9,$(FOUND))
+# Each ansible-core with a Python that it supports.
+ANSIBLES := $(if $(filter 3.12,$(FOUND)),2.20-3.12) $(if $(filter 3.11,$(FOUND)),2.19-3.11 2.18-3.11 2.17-3.11)
+ENVIRONMENTS := $(OTHER_PYTHONS:%=build/venvs/python-%/ready) $(ANSIBLES:%=build/venvs/ansible-%/ready)
+SYSTEM := build/libssh-system
+# What depends on the Python or on the libssh below it: not the plugin, the packages, the lab, or what a transfer does where.
+BINDING := tests/unit $(wildcard $(addprefix tests/integration/test_,channel.py exec.py session.py session_login.py scp.py))
+# What differs between releases of ansible-core: the whole of the connection target, and become.
+PLUGIN := $(addprefix tests/integration/playbooks/test_,commands.py become.py)
+# Tests of deadlines can miss one on a busy machine: twice more, and the summary tells.
+RERUNS := --reruns 2 --reruns-delay 2
+PYTEST := python -m pytest -q $(RERUNS)
+# Programs that mostly wait to be interrupted.
+CRASH := python -m pytest -q -n 4 $(RERUNS) tests/crash
+# Root can give the tests a network of their own; others get loopback, and no isolation.
+ISOLATED := $(if $(filter 0,$(shell id -u)),tests/lab/run-isolated.sh)
+
+test: packages-test $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready
+	@$(MAKE) --no-print-directory -j2 $(ENVIRONMENTS) $(SYSTEM)/ready
+	@$(ISOLATED) $(MAKE) --no-print-directory test-all
+
+.PHONY: test-all test-main $(OTHER_PYTHONS:%=test-python-%) $(ANSIBLES:%=test-ansible-%) test-system test-crash
+test-all:
+	@for part in $(OTHER_PYTHONS:%=test-python-%) test-system $(ANSIBLES:%=test-ansible-%) test-crash test-main; do \
+		echo; echo "== $$part"; $(MAKE) --no-print-directory "$$part" || exit; \
+	done
+
+$(OTHER_PYTHONS:%=test-python-%): test-python-%:
+	@build/venvs/python-$*/bin/$(PYTEST) $(BINDING)
+
+test-system:
+	@cd $(SYSTEM) && $(abspath $(BIN))/$(PYTEST) $(BINDING)
+
+test-crash:
+	@$(BIN)/$(CRASH)
+
+$(ANSIBLES:%=test-ansible-%): test-ansible-%:
+	@ANSIBLE_BIN=$(abspath build/venvs/ansible-$*/bin) NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) \
+		$(BIN)/$(PYTEST) $(PLUGIN)
+
+test-main:
+	@NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) $(BIN)/$(PYTEST) --ignore=tests/crash
+
+build/venvs/python-%/ready: requirements-test.txt
+	@echo "Making $(@D)"
+	@"$$(scripts/find-python $*)" -m venv --clear $(@D)
+	@$(@D)/bin/pip install -qq ansible-core -r requirements-test.txt
+	@touch $@
+
+# ansible-2.17-3.11: ansible-core 2.17 on Python 3.11
+build/venvs/ansible-%/ready:
+	@echo "Making $(@D)"
+	@"$$(scripts/find-python $(lastword $(subst -, ,$*)))" -m venv --clear $(@D)
+	@$(@D)/bin/pip install -qq "ansible-core~=$(firstword $(subst -, ,$*)).0"
+	@touch $@
+
+$(SYSTEM)/ready: $(CORE_SOURCES) $(SOURCES) $(shell find tests -type f -not -name '*.pyc')
+	@echo "Compiling the library against the system's libssh"
+	@rm -rf $(SYSTEM) && mkdir -p $(SYSTEM)
+	@cp -r LICENSES README.md galaxy.yml meta plugins pylibsshext pyproject.toml scripts setup.py tests $(SYSTEM)
+	@rm -f $(SYSTEM)/pylibsshext/*.so
+	@cd $(SYSTEM) && env -u LIBSSH_PREFIX $(abspath $(BIN))/python setup.py -q build_ext --inplace
+	@touch $@
+
+bench: packages $(VENV)/ready-test $(CORE)
+	@$(BIN)/python -m tests.benchmarks
+
+lint: $(VENV)/ready-lint
+	@PATH=$(abspath $(BIN)):$$PATH nox -s lint
+
+clean:
+	rm -rf build dist .venv .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info pylibsshext/*.so
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,632 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The connection plugin ansible.netcommon.libssh: options in, bytes out."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+name: libssh
+author: Ansible Networking Team (@ansible-network)
+short_description: Run tasks over SSH, in the process, by libssh
+description:
+  - Runs commands and moves files over SSH with libssh, inside Ansible's own process. No C(ssh) program is needed.
+  - The library comes with this collection; nothing else has to be installed.
+  - Knows C(become), pipelining, and what C(ssh) knows of keys, agents and known hosts.
+version_added: 1.1.0
+notes:
+  - Host keys are checked. A host that is not known is asked about; a host whose key has changed is refused, also
+    with O(host_key_auto_add), until the old key is taken out of the known hosts file.
+  - A command that a signal ended has the return code 128 + the signal's number, as in a shell.
+seealso:
+  - plugin: ansible.builtin.ssh
+    plugin_type: connection
+options:
+  remote_addr:
+    description: Name or address of the host to connect to.
+    type: string
+    default: inventory_hostname
+    vars:
+      - name: inventory_hostname
+      - name: ansible_host
+      - name: ansible_ssh_host
+      - name: ansible_libssh_host
+  port:
+    description: Port to connect to. Not set, it is what O(config_file) says, else 22.
+    type: int
+    version_added: 9.0.0
+    ini:
+      - {section: defaults, key: remote_port}
+      - {section: libssh_connection, key: remote_port}
+    env:
+      - name: ANSIBLE_REMOTE_PORT
+      - name: ANSIBLE_LIBSSH_REMOTE_PORT
+    vars:
+      - name: ansible_port
+      - name: ansible_ssh_port
+      - name: ansible_libssh_port
+    keyword:
+      - name: port
+  remote_user:
+    description: User to log in as. Not set, it is what O(config_file) says, else the user who runs Ansible.
+    type: string
+    ini:
+      - {section: defaults, key: remote_user}
+      - {section: libssh_connection, key: remote_user}
+    env:
+      - name: ANSIBLE_REMOTE_USER
+      - name: ANSIBLE_LIBSSH_REMOTE_USER
+    vars:
+      - name: ansible_user
+      - name: ansible_ssh_user
+      - name: ansible_libssh_user
+    cli:
+      - name: user
+    keyword:
+      - name: remote_user
+  password:
+    description: Password of O(remote_user), for the login methods C(password) and C(keyboard-interactive).
+    type: string
+    vars:
+      - name: ansible_password
+      - name: ansible_ssh_pass
+      - name: ansible_ssh_password
+      - name: ansible_libssh_pass
+      - name: ansible_libssh_password
+  password_prompt:
+    description:
+      - The end of the question that O(password) answers in a C(keyboard-interactive) login, where it isn't one of the usual ones.
+    type: string
+    vars:
+      - name: ansible_libssh_password_prompt
+  private_key_file:
+    description: File with the private key to log in with. It is tried before all others.
+    type: string
+    version_added: 9.0.0
+    ini:
+      - {section: defaults, key: private_key_file}
+      - {section: libssh_connection, key: private_key_file}
+    env:
+      - name: ANSIBLE_PRIVATE_KEY_FILE
+      - name: ANSIBLE_LIBSSH_PRIVATE_KEY_FILE
+    vars:
+      - name: ansible_private_key_file
+      - name: ansible_ssh_private_key_file
+      - name: ansible_libssh_private_key_file
+    cli:
+      - name: private_key_file
+        option: "--private-key"
+  private_key_passphrase:
+    description: Passphrase of the private key.
+    type: string
+    vars:
+      - name: ansible_private_key_password
+      - name: ansible_private_key_passphrase
+  look_for_keys:
+    description:
+      - Whether to try the keys of the SSH agent, and the usual key files below C(~/.ssh), besides O(private_key_file).
+    type: boolean
+    default: true
+    ini:
+      - {section: libssh_connection, key: look_for_keys}
+    env:
+      - name: ANSIBLE_LIBSSH_LOOK_FOR_KEYS
+  host_key_checking:
+    description:
+      - Whether the host's key must be the one in the known hosts file.
+      - With V(false) any host that answers is trusted, also one whose key has changed.
+    type: boolean
+    default: true
+    ini:
+      - {section: defaults, key: host_key_checking}
+      - {section: libssh_connection, key: host_key_checking}
+    env:
+      - name: ANSIBLE_HOST_KEY_CHECKING
+      - name: ANSIBLE_SSH_HOST_KEY_CHECKING
+      - name: ANSIBLE_LIBSSH_HOST_KEY_CHECKING
+    vars:
+      - name: ansible_host_key_checking
+      - name: ansible_ssh_host_key_checking
+      - name: ansible_libssh_host_key_checking
+  host_key_auto_add:
+    description:
+      - Add the key of a host that isn't known to the known hosts file, without a question.
+      - Not set, Ansible asks on the terminal; without a terminal, or for any answer but C(yes), the host is unreachable.
+    type: boolean
+    ini:
+      - {section: libssh_connection, key: host_key_auto_add}
+    env:
+      - name: ANSIBLE_LIBSSH_HOST_KEY_AUTO_ADD
+  known_hosts_file:
+    description: The known hosts file. Not set, it is what O(config_file) says, else C(~/.ssh/known_hosts).
+    type: path
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: known_hosts_file}
+    env:
+      - name: ANSIBLE_LIBSSH_KNOWN_HOSTS_FILE
+    vars:
+      - name: ansible_libssh_known_hosts_file
+  config_file:
+    description: An OpenSSH client configuration file to read. Options that are set here win over it.
+    type: path
+    version_added: 5.1.0
+    ini:
+      - {section: libssh_connection, key: config_file}
+    env:
+      - name: ANSIBLE_LIBSSH_CONFIG_FILE
+    vars:
+      - name: ansible_libssh_config_file
+  proxy_command:
+    description:
+      - A local command whose standard input and output lead to the host. C(%h), C(%p) and C(%r) stand for host, port and user.
+    type: string
+    default: ""
+    ini:
+      - {section: libssh_connection, key: proxy_command}
+    env:
+      - name: ANSIBLE_LIBSSH_PROXY_COMMAND
+    vars:
+      - name: ansible_paramiko_proxy_command
+      - name: ansible_libssh_proxy_command
+  ssh_args:
+    description:
+      - Arguments as for the C(ssh) program. Those that have an option here are read, and stand where that option isn't set.
+        Those about C(ssh)'s own process (C(ControlMaster) and such) have no meaning; any other is named in a warning.
+    type: string
+    ini:
+      - {section: ssh_connection, key: ssh_args}
+    env:
+      - name: ANSIBLE_SSH_ARGS
+    vars:
+      - name: ansible_ssh_args
+  ssh_common_args:
+    description: More arguments, read after O(ssh_args).
+    type: string
+    ini:
+      - {section: ssh_connection, key: ssh_common_args}
+    env:
+      - name: ANSIBLE_SSH_COMMON_ARGS
+    vars:
+      - name: ansible_ssh_common_args
+    cli:
+      - name: ssh_common_args
+  ssh_extra_args:
+    description: More arguments, read after O(ssh_common_args).
+    type: string
+    ini:
+      - {section: ssh_connection, key: ssh_extra_args}
+    env:
+      - name: ANSIBLE_SSH_EXTRA_ARGS
+    vars:
+      - name: ansible_ssh_extra_args
+    cli:
+      - name: ssh_extra_args
+  key_exchange_algorithms:
+    description: Key exchange algorithms to offer, comma separated, best first. C(+), C(-) or C(^) in front changes the default list.
+    type: str
+    version_added: 7.1.0
+    ini:
+      - {section: libssh_connection, key: key_exchange_algorithms}
+    env:
+      - name: ANSIBLE_LIBSSH_KEY_EXCHANGE_ALGORITHMS
+    vars:
+      - name: ansible_libssh_key_exchange_algorithms
+  publickey_accepted_algorithms:
+    description: Signature algorithms to log in with, comma separated.
+    type: str
+    default: ""
+    ini:
+      - {section: libssh_connection, key: publickey_algorithms}
+    env:
+      - name: ANSIBLE_LIBSSH_PUBLICKEY_ALGORITHMS
+    vars:
+      - name: ansible_libssh_publickey_algorithms
+  hostkeys:
+    description: Types of host keys to accept, comma separated, best first.
+    type: str
+    default: ""
+    ini:
+      - {section: libssh_connection, key: hostkeys}
+    env:
+      - name: ANSIBLE_LIBSSH_HOSTKEYS
+    vars:
+      - name: ansible_libssh_hostkeys
+  ciphers:
+    description: Ciphers to offer, comma separated, best first.
+    type: str
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: ciphers}
+    env:
+      - name: ANSIBLE_LIBSSH_CIPHERS
+    vars:
+      - name: ansible_libssh_ciphers
+  macs:
+    description: Message authentication codes to offer, comma separated, best first.
+    type: str
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: macs}
+    env:
+      - name: ANSIBLE_LIBSSH_MACS
+    vars:
+      - name: ansible_libssh_macs
+  compression:
+    description: Whether to compress what is sent. It helps on slow links only.
+    type: boolean
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: compression}
+    env:
+      - name: ANSIBLE_LIBSSH_COMPRESSION
+    vars:
+      - name: ansible_libssh_compression
+  pty:
+    description:
+      - Whether a command that C(become) runs may have a terminal. On a terminal its standard error is part of its output.
+      - Some C(become) programs want one (C(requiretty) of sudo, doas). A command that is fed through its standard input, as with
+        O(pipelining), never has one, and neither has a command without C(become).
+    type: boolean
+    default: true
+    ini:
+      - {section: libssh_connection, key: pty}
+    env:
+      - name: ANSIBLE_LIBSSH_PTY
+  pipelining:
+    description:
+      - Feed modules to the remote Python through its standard input, instead of copying them to the host first.
+      - Much faster. With sudo it needs C(requiretty) to be off.
+    type: boolean
+    default: false
+    version_added: 9.0.0
+    ini:
+      - {section: defaults, key: pipelining}
+      - {section: connection, key: pipelining}
+      - {section: libssh_connection, key: pipelining}
+    env:
+      - name: ANSIBLE_PIPELINING
+      - name: ANSIBLE_LIBSSH_PIPELINING
+    vars:
+      - name: ansible_pipelining
+      - name: ansible_ssh_pipelining
+      - name: ansible_libssh_pipelining
+  transfer_method:
+    description: How files are moved.
+    type: string
+    default: smart
+    choices:
+      smart: The first of the three that the server has.
+      sftp: The SFTP subsystem of the server.
+      scp: The C(scp) program on the host.
+      piped: The standard input and output of C(cat) on the host.
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: transfer_method}
+    env:
+      - name: ANSIBLE_LIBSSH_TRANSFER_METHOD
+    vars:
+      - name: ansible_libssh_transfer_method
+  timeout:
+    description: Seconds that it may take until the host is connected and the keys are exchanged.
+    type: integer
+    default: 10
+    version_added: 9.0.0
+    ini:
+      - {section: defaults, key: timeout}
+      - {section: libssh_connection, key: timeout}
+    env:
+      - name: ANSIBLE_TIMEOUT
+      - name: ANSIBLE_LIBSSH_TIMEOUT
+    vars:
+      - name: ansible_ssh_timeout
+      - name: ansible_libssh_timeout
+    cli:
+      - name: timeout
+  persistent_connect_timeout:
+    description: Seconds that the login may take after that.
+    type: int
+    default: 30
+    ini:
+      - {section: persistent_connection, key: connect_timeout}
+    env:
+      - name: ANSIBLE_PERSISTENT_CONNECT_TIMEOUT
+    vars:
+      - name: ansible_connect_timeout
+  persistent_command_timeout:
+    description:
+      - Seconds that a C(become) program may keep silent before it asks for its password or starts the command.
+      - The command itself may take any time; the C(timeout) keyword of a task limits it.
+    type: int
+    default: 30
+    ini:
+      - {section: persistent_connection, key: command_timeout}
+    env:
+      - name: ANSIBLE_PERSISTENT_COMMAND_TIMEOUT
+    vars:
+      - name: ansible_command_timeout
+  persistent_log_messages:
+    description:
+      - Write libssh's own log to Ansible's log file (C(log_path)), whatever the verbosity. It holds no secrets.
+      - C(-vvvvv) shows the same log on the terminal.
+    type: boolean
+    default: false
+    ini:
+      - {section: persistent_connection, key: log_messages}
+    env:
+      - name: ANSIBLE_PERSISTENT_LOG_MESSAGES
+    vars:
+      - name: ansible_persistent_log_messages
+  import_modules:
+    description: Whether the action plugins of network modules run their module inside Ansible's process. They read it here.
+    type: boolean
+    default: true
+    ini:
+      - {section: ansible_network, key: import_modules}
+    env:
+      - name: ANSIBLE_NETWORK_IMPORT_MODULES
+    vars:
+      - name: ansible_network_import_modules
+  use_persistent_connections:
+    description:
+      - Ansible's switch for connections that outlive their task. This one does not, and warns where V(true) asks for it.
+    type: boolean
+    default: false
+    ini:
+      - {section: defaults, key: use_persistent_connections}
+    env:
+      - name: ANSIBLE_USE_PERSISTENT_CONNECTIONS
+  persist:
+    description:
+      - How many seconds a login is kept after its last use, for the tasks and the runs of Ansible that follow. V(0) is a login for
+        each task.
+      - A small process of the user's own, the connection holder, keeps it. It is started when it is needed and ends by itself;
+        C(python -m pylibsshext mux list) shows what it holds. Two connections share a login only if everything that makes them is equal.
+      - With C(-vvvvv), or O(persistent_log_messages), each task logs in by itself, and libssh's log tells of it.
+    type: int
+    default: 0
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: persist}
+    env:
+      - name: ANSIBLE_LIBSSH_PERSIST
+    vars:
+      - name: ansible_libssh_persist
+  prefer_installed:
+    description:
+      - Use the C(pylibsshext) that is installed for Ansible's Python, where there is one, instead of the collection's own.
+    type: boolean
+    default: false
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: prefer_installed}
+    env:
+      - name: ANSIBLE_LIBSSH_PREFER_INSTALLED
+    vars:
+      - name: ansible_libssh_prefer_installed
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from ansible.errors import (
+    AnsibleAuthenticationFailure,
+    AnsibleConnectionFailure,
+    AnsibleError,
+    AnsibleFileNotFound,
+    AnsiblePromptInterrupt,
+    AnsiblePromptNoninteractive,
+)
+from ansible.module_utils.common.text.converters import to_bytes, to_text
+from ansible.plugins.connection import ConnectionBase
+from ansible.utils.display import Display
+
+from ..module_utils import _advice, _bundled, _command, _connection_options, _ssh_args
+from ..module_utils._connection_options import destination
+from ..module_utils._escalation import Escalation, EscalationError
+from ..module_utils._session import end_session, open_session
+from ..module_utils._transfers import TransferError, Transfers
+
+display = Display()
+
+# From this verbosity on libssh's own log is shown.
+_LOG_VERBOSITY = 5
+
+
+def __getattr__(name: str) -> Any:
+    """Give ``Session`` to those who import it from here, without loading the library for all others."""
+    if name == "Session":
+        return _bundled.load().session.Session
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _LibraryLog(logging.Handler):
+    """libssh's own log, shown with the host in front."""
+
+    def __init__(self, host: str, log_only: bool) -> None:
+        super().__init__()
+        self._host = host
+        self._log_only = log_only
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one message."""
+        message = f"<{self._host}> LIBSSH: {record.getMessage()}"
+        display.display(message, log_only=self._log_only)
+
+
+class Connection(ConnectionBase):
+    """Run commands and move files over one libssh session."""
+
+    transport = "ansible.netcommon.libssh"
+    has_pipelining = True
+
+    _session: Any = None
+    _transfers: Any = None
+    _wanted: Mapping[str, Any] = MappingProxyType({})
+    _log: logging.Handler = logging.NullHandler()
+
+    @property
+    def has_tty(self) -> bool:
+        """Whether a become program can have a terminal."""
+        return bool(self.get_option("pty"))
+
+    def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
+        """Run a command; return its exit status, standard output and standard error."""
+        super().exec_command(cmd, in_data=in_data, sudoable=sudoable)  # connects
+        display.vvv(f"EXEC {cmd}", host=self._host)
+        escalation = self._escalation(cmd) if sudoable else None
+        with self._ansible_errors("run a command"):
+            finished = _command.run(
+                self._library,
+                self._session,
+                to_bytes(cmd, errors="surrogate_or_strict"),
+                stdin=to_bytes(in_data, nonstring="passthru"),
+                pty=bool(escalation and not in_data and self.get_option("pty")),
+                escalation=escalation,
+                patience=self.get_option("persistent_command_timeout"),
+            )
+        return finished.status, finished.stdout, finished.stderr
+
+    def put_file(self, in_path: str, out_path: str) -> None:
+        """Copy a file to the host."""
+        super().put_file(in_path, out_path)
+        display.vvv(f"PUT {in_path} TO {out_path}", host=self._host)
+        if not os.path.exists(to_bytes(in_path, errors="surrogate_or_strict")):
+            raise AnsibleFileNotFound(file_name=in_path)
+        with self._ansible_errors(f"put {out_path}"):
+            self._transfers.put(in_path, out_path)
+
+    def fetch_file(self, in_path: str, out_path: str) -> None:
+        """Copy a file from the host."""
+        super().fetch_file(in_path, out_path)
+        display.vvv(f"FETCH {in_path} TO {out_path}", host=self._host)
+        with self._ansible_errors(f"fetch {in_path}"):
+            self._transfers.fetch(in_path, out_path)
+
+    def reset(self) -> None:
+        """End the session, the connection holder's too; the next command makes another."""
+        self.close()
+        self._wanted = self._read_options()
+        with self._ansible_errors("reset the connection"):
+            end_session(self._library, self._wanted, self._report)
+
+    def close(self) -> None:
+        """End the session, if there is one."""
+        session, self._session, self._transfers = self._session, None, None
+        self._connected = False
+        if session:
+            display.vvv("CLOSE LIBSSH CONNECTION", host=self._host)
+            session.close()
+            self._library.logging.logger.removeHandler(self._log)
+
+    def set_options(self, *args: Any, **kwargs: Any) -> None:
+        """Take new options; in a loop each item may bring its own, and its own host."""
+        super().set_options(*args, **kwargs)
+        if self._connected and self._read_options() != self._wanted:
+            self.close()
+
+    def _connect(self) -> Connection:
+        if not self._connected:
+            self._wanted = self._read_options()
+            display.vvv(f"ESTABLISH LIBSSH CONNECTION TO {destination(self._wanted)}", host=self._host)
+            self._follow_log()
+            if self.get_option("use_persistent_connections"):
+                display.warning("ansible.netcommon.libssh ends with its task, also with use_persistent_connections")
+            with self._ansible_errors("connect"):
+                self._session = open_session(self._library, self._wanted, self._ask, self._persist, self._report)
+            method = self.get_option("transfer_method")
+            self._transfers = Transfers(self._library, self._session, method, self._shell.quote, self._report)
+            self._connected = True
+        return self
+
+    @cached_property
+    def _library(self) -> ModuleType:
+        try:
+            return _bundled.load(prefer_installed=self.get_option("prefer_installed"))
+        except ImportError as exc:
+            raise AnsibleError(f"ansible.netcommon.libssh can't load its SSH library: {exc}") from exc
+
+    def _read_options(self) -> dict[str, Any]:
+        """Return the options that make a connection, with what ssh_args and its kin add."""
+        options = {name: self.get_option(name) for name in _connection_options.OPTIONS}
+        options["remote_addr"] = options["remote_addr"] or self._play_context.remote_addr
+        options["password"] = options["password"] or self._play_context.password
+        lines = [self.get_option(name) for name in ("ssh_args", "ssh_common_args", "ssh_extra_args")]
+        try:
+            arguments = _ssh_args.parse(*lines)
+        except ValueError as exc:
+            raise AnsibleError(f"Can't read ssh_args, ssh_common_args or ssh_extra_args: {exc}") from exc
+        for ignored in arguments.ignored:
+            display.warning(f"ansible.netcommon.libssh can't honour this of ssh_args, and goes without it: {ignored}")
+        return _connection_options.merged(options, arguments.options)
+
+    @property
+    def _host(self) -> str:
+        """The host's name for the log."""
+        return str(self.get_option("remote_addr") or self._play_context.remote_addr)
+
+    @property
+    def _persist(self) -> int:
+        """How long to keep the login; libssh's log is only told by a session of this process's own."""
+        return 0 if self._wants_log else int(self.get_option("persist"))
+
+    @property
+    def _wants_log(self) -> bool:
+        return display.verbosity >= _LOG_VERBOSITY or bool(self.get_option("persistent_log_messages"))
+
+    def _escalation(self, command: str) -> Escalation | None:
+        """Return the talk to have before *command* runs, if become has built it."""
+        become = self.become
+        if not become or not become.success or become.success not in command:
+            return None
+        password = become.get_option("become_pass", playcontext=self._play_context)
+        return Escalation(become, _connection_options.plain(password))
+
+    def _ask(self, question: str) -> bool:
+        """Ask on the terminal; anything but "yes" is a no."""
+        try:
+            answer = display.prompt_until(question)
+        except (AnsiblePromptNoninteractive, AnsiblePromptInterrupt):
+            return False
+        return to_text(answer).strip().lower() in ("yes", "y")
+
+    def _follow_log(self) -> None:
+        """Show libssh's log where it is asked for, and keep it out of all other logs."""
+        logger = self._library.logging.logger
+        logger.propagate = False
+        logger.setLevel(logging.DEBUG if self._wants_log else logging.CRITICAL)
+        logger.removeHandler(self._log)
+        if self._wants_log:
+            self._log = _LibraryLog(self._host, log_only=display.verbosity < _LOG_VERBOSITY)
+            logger.addHandler(self._log)
+
+    def _report(self, message: str) -> None:
+        display.vvv(message, host=self._host)
+
+    @contextmanager
+    def _ansible_errors(self, doing: str) -> Iterator[None]:
+        """Raise as Ansible's own errors what goes wrong while *doing* something.
+
+        Not "from" the cause: Ansible would print the cause's text once more behind the advice.
+        """
+        errors = self._library.errors
+        try:
+            yield
+        except EscalationError as exc:
+            raise AnsibleError(str(exc)) from exc
+        except TransferError as exc:
+            raise AnsibleError(self._failure(doing, exc)) from None
+        except errors.AuthenticationError as exc:
+            raise AnsibleAuthenticationFailure(self._failure(doing, exc)) from None
+        except (errors.LibsshException, _command.NoExitStatus, _command.NoEscalation, OSError) as exc:
+            # Whatever the trouble is, the next command starts with a session that works.
+            self.close()
+            raise AnsibleConnectionFailure(self._failure(doing, exc)) from None
+
+    def _failure(self, doing: str, error: Exception) -> str:
+        advice = _advice.advice(error, self._wanted["remote_addr"], self._wanted["port"] or 22)
+        text = f"Failed to {doing} ({destination(self._wanted)}): {error}"
+        return f"{text.rstrip('.')}. {advice}" if advice else text

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What to do about a connection that failed, by what went wrong. Private to this collection."""
+
+from __future__ import annotations
+
+import errno
+import re
+
+# The name of an exception class, of pylibsshext or builtin: what the user can do. The most derived class counts.
+_ADVICE = {
+    "AuthenticationError": (
+        "Check ansible_user, and that ansible_private_key_file (with ansible_private_key_passphrase), the SSH agent or "
+        "ansible_password (--ask-pass) has what this host accepts."
+    ),
+    "KeyImportError": "Check ansible_private_key_file, and give its passphrase as ansible_private_key_passphrase.",
+    "HostKeyChangedError": "",  # its text names the file, the line and the command that removes it
+    "HostKeyError": (
+        "Compare the fingerprint with the host's (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then add the key with "
+        "'ssh-keyscan -p {port} {host} >> ~/.ssh/known_hosts', answer 'yes' on a terminal, or set ANSIBLE_LIBSSH_HOST_KEY_AUTO_ADD=true."
+    ),
+    "TimeoutError": "Check ansible_host and ansible_port, that no firewall drops the packets, or raise the timeout (-T, ansible_ssh_timeout).",
+}
+_BY_ERRNO = {
+    errno.ECONNREFUSED: "Check ansible_host and ansible_port, and that the SSH server runs.",
+    errno.EHOSTUNREACH: "Check ansible_host, and the network between here and there.",
+    errno.ENETUNREACH: "Check ansible_host, and the network between here and there.",
+}
+_NO_SUCH_NAME = "Check the name in ansible_host."
+# The library's texts quote the operating system's errors so; the resolver's have negative numbers.
+_ERRNO = re.compile(r"\[Errno (-?\d+)\]")
+
+
+# How libssh calls what the two sides have no common algorithm for: the variable that offers others.
+_ALGORITHMS = {
+    "kex": "ansible_libssh_key_exchange_algorithms",
+    "server host key": "ansible_libssh_hostkeys",
+    "encryption": "ansible_libssh_ciphers",
+    "mac": "ansible_libssh_macs",
+}
+_NO_MATCH = re.compile(rf"no match for method ({'|'.join(_ALGORITHMS)})")
+
+
+def advice(error: BaseException, host: str, port: int) -> str:
+    """Return a sentence that tells what to do about *error*, "" if its own text must do."""
+    no_match = _NO_MATCH.search(str(error))
+    if no_match:
+        return f"Set {_ALGORITHMS[no_match[1]]} to one that the server has; '+name' adds it to the default ones."
+    for kind in type(error).__mro__:
+        if kind.__name__ in _ADVICE:
+            return _ADVICE[kind.__name__].format(host=host, port=port)
+    quoted = _ERRNO.search(str(error))
+    if not quoted:
+        return ""
+    number = int(quoted[1])
+    return _NO_SUCH_NAME if number < 0 else _BY_ERRNO.get(number, "")

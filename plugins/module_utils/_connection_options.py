@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the options of the connection plugin to the keywords of ``Session.connect``. Private to this collection."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+# Option of the plugin: keyword of Session.connect.
+_KEYWORDS = {
+    "remote_addr": "host",
+    "port": "port",
+    "remote_user": "user",
+    "password": "password",
+    "password_prompt": "password_prompt",
+    "private_key_passphrase": "private_key_password",
+    "look_for_keys": "look_for_keys",
+    "host_key_checking": "host_key_checking",
+    "known_hosts_file": "knownhosts",
+    "timeout": "timeout",
+    "persistent_connect_timeout": "auth_timeout",
+    "config_file": "config_file",
+    "proxy_command": "proxycommand",
+    "key_exchange_algorithms": "key_exchange_algorithms",
+    "publickey_accepted_algorithms": "publickey_accepted_algorithms",
+    "hostkeys": "hostkeys",
+    "ciphers": "ciphers",
+    "macs": "macs",
+    "compression": "compression",
+}
+_PATHS = {"known_hosts_file", "config_file"}
+
+# What the plugin's documentation has for those that ssh_args may change, too.
+_DEFAULTS: dict[str, object] = {"timeout": 10, "host_key_checking": True}
+
+OPTIONS = (*_KEYWORDS, "private_key_file", "host_key_auto_add", "prefer_installed")
+
+
+def plain(value: Any) -> Any:
+    """Return *value* as an exact builtin: ansible-core 2.19 and later hand out tagged subclasses of ``str``."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return value
+
+
+def merged(options: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Let *arguments*, read from ssh_args and its kin, stand where an option is not set."""
+    result = {name: plain(value) for name, value in options.items()}
+    for name, value in arguments.items():
+        if result.get(name) in (None, "", _DEFAULTS.get(name)):
+            result[name] = value
+    return result
+
+
+def connect_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what to call ``Session.connect`` with; what is not set is left out, for the library's or the file's default."""
+    keywords = {}
+    for option, keyword in _KEYWORDS.items():
+        value = options.get(option)
+        if value not in (None, ""):
+            keywords[keyword] = os.path.expanduser(value) if option in _PATHS else value
+    if options.get("private_key_file"):
+        keywords["identities"] = [os.path.expanduser(options["private_key_file"])]
+    return keywords
+
+
+def destination(options: Mapping[str, Any]) -> str:
+    """Return ``user@host:port`` as far as it is known, for messages."""
+    user = f"{options['remote_user']}@" if options.get("remote_user") else ""
+    host = options["remote_addr"]
+    if ":" in host:
+        host = f"[{host}]"
+    return f"{user}{host}:{options.get('port') or 22}"

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The talk with sudo, su and their kin: bytes in, bytes out, no I/O. Private to this collection."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class EscalationError(Exception):
+    """The user was refused: a wrong password, or none where one is wanted."""
+
+
+class Become(Protocol):
+    """What is used of an Ansible become plugin."""
+
+    name: str
+    success: str
+    prompt: str | bool
+
+    def check_password_prompt(self, b_output: bytes) -> bool: ...
+
+    def check_success(self, b_output: bytes) -> bool: ...
+
+    def check_incorrect_password(self, b_output: bytes) -> bool: ...
+
+    def check_missing_password(self, b_output: bytes) -> bool: ...
+
+
+class Escalation:
+    """Follow a process from its start to the moment when the command proper runs.
+
+    Feed it what the process prints until ``done``; write what ``feed`` returns to the process. Then ``stdout`` and
+    ``stderr`` hold what already belongs to the command. If the process ends before that, ``finish`` puts all that it
+    printed there, for that is where it says why.
+    """
+
+    def __init__(self, become: Become, password: str | None) -> None:
+        self._become = become
+        self._password = password
+        self._answered = False
+        self._streams = _Stream(), _Stream()
+        self.done = not become.success
+
+    @property
+    def stdout(self) -> bytes:
+        """What the command has printed on its standard output so far."""
+        return bytes(self._streams[0].output)
+
+    @property
+    def stderr(self) -> bytes:
+        """What has been printed on standard error so far, without the prompt."""
+        return bytes(self._streams[1].output)
+
+    @property
+    def printed(self) -> bytes:
+        """All that is held back, for the text of a time-out."""
+        return b"".join(bytes(stream.output + stream.held) for stream in self._streams)
+
+    def feed(self, stdout: bytes = b"", stderr: bytes = b"") -> bytes:
+        """Take what the process printed; return what to write to it."""
+        answer = b""
+        for stream, printed in zip(self._streams, (stdout, stderr)):
+            stream.held += printed
+            answer += self._read(stream)
+        if self.done:
+            self.finish()
+        return answer
+
+    def finish(self) -> None:
+        """No more will come, or no more is looked at: release what is held back."""
+        for stream in self._streams:
+            stream.release()
+
+    def _read(self, stream: _Stream) -> bytes:
+        """Go through the lines, and the unfinished one at the end: a prompt has no line end."""
+        answer = b""
+        while not self.done and (line := stream.line()):
+            if self._is_success(line):
+                # What stands before it on the same stream is a lecture or a greeting, not the command's.
+                stream.output.clear()
+                stream.drop(len(line))
+                self.done = True
+            elif self._become.check_password_prompt(line):
+                stream.drop(self._end_of_prompt(line))
+                stream.after_prompt = True
+                answer += self._answer()
+            else:
+                self._refused(line)
+                if not line.endswith(b"\n"):
+                    break
+                stream.keep(len(line))
+        return answer
+
+    def _is_success(self, line: bytes) -> bool:
+        # sudo's refusal quotes the whole command, and with it the marker: only a marker at the end of a line counts.
+        marker = self._become.success.encode()
+        return line.endswith(b"\n") and line.rstrip().endswith(marker) and self._become.check_success(line)
+
+    def _end_of_prompt(self, line: bytes) -> int:
+        prompt = self._become.prompt
+        if not isinstance(prompt, str) or (start := line.find(prompt.strip().encode())) < 0:
+            return len(line)
+        return start + len(prompt.strip().encode())
+
+    def _answer(self) -> bytes:
+        if not self._password:
+            raise EscalationError(f"Missing {self._become.name} password")
+        if self._answered:
+            raise EscalationError(f"Incorrect {self._become.name} password")
+        self._answered = True
+        return self._password.encode(errors="surrogateescape") + b"\n"
+
+    def _refused(self, line: bytes) -> None:
+        if self._become.check_incorrect_password(line):
+            raise EscalationError(f"Incorrect {self._become.name} password")
+        if self._become.check_missing_password(line):
+            raise EscalationError(f"Missing {self._become.name} password")
+
+
+class _Stream:
+    """One stream of the process: what is not understood yet, and what will be handed on."""
+
+    def __init__(self) -> None:
+        self.held = bytearray()
+        self.output = bytearray()
+        self.after_prompt = False
+
+    def line(self) -> bytes:
+        """Return the first line held, finished or not."""
+        if self.after_prompt:
+            # The blank behind a prompt is the prompt's.
+            self.held = self.held.lstrip(b" ")
+            self.after_prompt = not self.held
+        return bytes(self.held[: self.held.find(b"\n") + 1 or None])
+
+    def drop(self, length: int) -> None:
+        del self.held[:length]
+
+    def keep(self, length: int) -> None:
+        self.output += self.held[:length]
+        self.drop(length)
+
+    def release(self) -> None:
+        self.line()
+        self.keep(len(self.held))

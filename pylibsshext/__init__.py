@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Python bindings to libssh: sessions, channels, SFTP and SCP."""
+
+from __future__ import annotations
+
+from ._version import __version__, __version_info__
+
+TYPE_CHECKING = False  # as in typing, whose import takes longer than this package's
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["__full_version__", "__libssh_version__", "__version__", "__version_info__"]
+
+__libssh_version__: str
+__full_version__: str
+
+_MODULES = frozenset({"auth", "channel", "errors", "hostkeys", "logging", "policies", "scp", "session", "sftp"})
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for when it is asked for: an import of this package alone is instant."""
+    if name in _MODULES:
+        from importlib import import_module
+
+        return import_module(f".{name}", __name__)
+    if name not in {"__libssh_version__", "__full_version__"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ._core import LIBSSH_VERSION
+
+    return LIBSSH_VERSION if name == "__libssh_version__" else f"<pylibsshext v{__version__} with libssh v{LIBSSH_VERSION}>"

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The command line: ``python -m pylibsshext``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+# Name of a command: what it does, and the module that has its add_arguments(parser) and run(arguments) -> exit status.
+_COMMANDS = {"mux": ("look at the connection holder, and end it", ".mux.command")}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m pylibsshext", description="SSH by libssh.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    runners = {}
+    for name, (about, module) in _COMMANDS.items():
+        loaded = importlib.import_module(module, __package__)
+        loaded.add_arguments(commands.add_parser(name, help=about))
+        runners[name] = loaded.run
+    arguments = parser.parse_args(words)
+    return int(runners[arguments.command](arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What can go wrong, as exceptions.
+
+The names of ansible-pylibssh 1.4.0 are the trunk.  The newer leaves also derive from the builtin exception that a Python
+programmer would catch: ``ConnectionError``, ``TimeoutError``, ``PermissionError``, ``ValueError``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class LibsshException(Exception):
+    """Base class of everything that this package raises on its own account."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        """Return the message alone, also where a builtin base would add an errno."""
+        return self.message
+
+
+class LibsshSessionException(LibsshException):
+    """The connection, its key exchange or its options failed."""
+
+
+class LibsshConnectionError(LibsshSessionException, ConnectionError):
+    """The peer refused the connection, closed it, or is gone."""
+
+
+class LibsshSessionTimeout(LibsshSessionException, TimeoutError):
+    """Connecting or logging in took longer than the caller allows."""
+
+
+class AuthenticationError(LibsshSessionException, PermissionError):
+    """No login method got through.
+
+    ``attempts`` lists them in order, one line each; ``methods_left`` names what the server still wants
+    (RFC 4252 section 5.1, "authentications that can continue").
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        attempts: Sequence[str] = (),
+        methods_left: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.attempts = list(attempts)
+        self.methods_left = list(methods_left)
+
+
+class KeyImportError(LibsshSessionException, ValueError):
+    """A private key cannot be read: not a key, or a wrong or missing passphrase."""
+
+
+class HostKeyError(LibsshSessionException):
+    """The host key of the server is not one to trust.
+
+    ``fingerprint`` is written as ``ssh-keygen -l`` prints it (``SHA256:...``).
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        host: str | None = None,
+        port: int | None = None,
+        key_type: str | None = None,
+        fingerprint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.host = host
+        self.port = port
+        self.key_type = key_type
+        self.fingerprint = fingerprint
+
+
+class HostKeyChangedError(HostKeyError):
+    """The server shows another key than the one on record, or a revoked one.
+
+    ``file``, ``line`` and ``known_fingerprint`` say what is on record.
+    """
+
+    file: str | None = None
+    line: int | None = None
+    known_fingerprint: str | None = None
+
+
+class LibsshChannelException(LibsshException):
+    """A channel could not be opened or used, or was closed."""
+
+
+class LibsshChannelConnectionError(LibsshChannelException, ConnectionError):
+    """The connection under a channel is gone."""
+
+
+class LibsshChannelReadFailure(LibsshChannelConnectionError):
+    """Reading from a channel failed because the connection did."""
+
+
+class LibsshChannelTimeout(LibsshChannelException, TimeoutError):
+    """A channel operation took longer than the caller allows.
+
+    ``stdout`` and ``stderr`` hold what a command printed until then.
+    """
+
+    def __init__(self, message: str = "", stdout: bytes = b"", stderr: bytes = b"") -> None:
+        super().__init__(message)
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+class LibsshSCPException(LibsshException):
+    """An SCP transfer failed."""
+
+
+class LibsshSFTPException(LibsshException):
+    """An SFTP request failed."""

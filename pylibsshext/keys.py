@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Private keys: read, told apart, and described without their secret."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+
+from . import _core, hostkeys
+from .errors import KeyImportError
+
+_OPENSSH_MAGIC = b"openssh-key-v1\0"
+
+
+def default_identities() -> list[str]:
+    """Return where ssh-keygen puts a user's keys."""
+    return [os.path.expanduser(f"~/.ssh/id_{kind}") for kind in ("ed25519", "ecdsa", "rsa")]
+
+
+def load_key(text: str | bytes, passphrase: str | bytes | None, name: str = "private_key") -> _core.Key:
+    """Read a private key in any of OpenSSH's, PEM's or PKCS#8's formats; `KeyImportError` says what is wrong with it."""
+    key = _core.Key.from_text(text, passphrase)
+    if key is not None:
+        return key
+    encrypted = is_encrypted(text)
+    if encrypted and not passphrase:
+        raise KeyImportError(f"{name} is encrypted and no passphrase was given (private_key_password)")
+    if encrypted:
+        raise KeyImportError(f"wrong passphrase for {name} (private_key_password)")
+    raise KeyImportError(f"{name} is not a private key in OpenSSH's, PEM's or PKCS#8's format")
+
+
+def load_key_file(path: str, passphrase: str | bytes | None) -> _core.Key:
+    """Read the private key in a file, and the certificate that lies beside it as ``<path>-cert.pub`` if one does."""
+    key = load_key(_read(path), passphrase, path)
+    certificate = f"{path}-cert.pub"
+    if os.path.exists(certificate):
+        add_certificate(key, _read(certificate), certificate)
+    return key
+
+
+def add_certificate(key: _core.Key, text: str | bytes, name: str = "certificate") -> None:
+    """Have *key* log in with an OpenSSH certificate, in the format of a ``-cert.pub`` file."""
+    words = (text.encode() if isinstance(text, str) else text).split()
+    if len(words) < 2 or not key.add_certificate(words[0], words[1]):
+        raise KeyImportError(f"{name} is not a certificate for this key in OpenSSH's format")
+
+
+def public_blob(path: str) -> bytes | None:
+    """Return the public half (RFC 4253 section 6.6's blob) of a key file or ``.pub`` file, without its passphrase.
+
+    It is taken from ``<path>.pub``, or from the key itself where its format shows it.  None if neither has it.
+    """
+    for candidate in (path, f"{path}.pub"):
+        try:
+            data = _read(candidate)
+        except KeyImportError:
+            continue
+        raw = _openssh_body(data)
+        if raw is not None:
+            return _public_section(raw)
+        words = data.split()
+        if len(words) >= 2 and words[0].startswith((b"ssh-", b"ecdsa-", b"sk-")):
+            return _decoded(words[1])
+    return None
+
+
+def is_encrypted(text: str | bytes) -> bool:
+    """Return whether a private key needs a passphrase."""
+    data = text.encode() if isinstance(text, str) else text
+    raw = _openssh_body(data)
+    if raw is not None:
+        return not raw[len(_OPENSSH_MAGIC) :].startswith(b"\0\0\0\x04none")
+    return b"ENCRYPTED" in data
+
+
+def key_fingerprint(key: _core.Key) -> str:
+    """Return the fingerprint of a private key's public half, as ``ssh-keygen -l`` prints it."""
+    return hostkeys.fingerprint(base64.b64decode(key.public_base64()))
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(1 << 20)
+    except OSError as exc:
+        raise KeyImportError(f"reading {path} failed: {exc.strerror}") from exc
+
+
+def _openssh_body(data: bytes) -> bytes | None:
+    """Return what is between the lines of a key in OpenSSH's own format, None for any other."""
+    _, begin, rest = data.partition(b"-----BEGIN OPENSSH PRIVATE KEY-----")
+    raw = _decoded(b"".join(rest.partition(b"-----")[0].split())) if begin else None
+    return raw if raw is not None and raw.startswith(_OPENSSH_MAGIC) else None
+
+
+def _public_section(raw: bytes) -> bytes | None:
+    """Return the public key of an ``openssh-key-v1``: the fourth string, after cipher, KDF, KDF options and a count."""
+    rest = raw[len(_OPENSSH_MAGIC) :]
+    for _ in range(3):
+        rest = rest[4 + int.from_bytes(rest[:4], "big") :]
+    size = int.from_bytes(rest[4:8], "big")
+    blob = rest[8 : 8 + size]
+    return blob if size and len(blob) == size else None
+
+
+def _decoded(text: bytes) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A session of the holder's, in its client: what `session.Session` offers, without a login where one was made before."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import channel as channels
+from ..errors import LibsshConnectionError, LibsshSessionException
+from ..policies import MissingHostKeyPolicy, RejectPolicy
+from . import identity, start
+from .channel import MuxChannel
+from .protocol import VERSION, HangUp, Message, MuxUnavailable, Wire, unpack_error
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from ..channel import Channel, Completed
+    from ..scp import SCP
+    from ..session import SessionInfo
+    from .files import MuxSFTP
+
+__all__ = ["MuxSession", "MuxUnavailable"]
+
+_PATHS = ("knownhosts", "ssh_dir", "add_identity", "config_file")
+_PATIENCE = 30.0  # seconds for the holder's greeting, which needs nobody else
+
+
+class MuxSession:
+    """A session that the holder holds for this user; `close` leaves it there, *persist* seconds long after its last use.
+
+    It belongs to one thread, and to the process that made it.
+    """
+
+    def __init__(self, persist: float = 60) -> None:
+        self.persist = persist
+        self.reused = False
+        self.port: int | None = None
+        self._policy: MissingHostKeyPolicy = RejectPolicy()
+        self._keywords: dict[str, Any] = {}
+        self._digest: dict[str, Any] = {}
+        self._idle: list[Wire] = []
+        self._connected = False
+        self._raised: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # Connecting
+
+    def set_missing_host_key_policy(self, policy: MissingHostKeyPolicy | type[MissingHostKeyPolicy]) -> None:
+        """Set what happens to a host key that is not known; it is asked in this process."""
+        self._policy = policy() if isinstance(policy, type) else policy
+
+    def connect(self, **keywords: Any) -> None:
+        """Use the holder's session that was made with these keywords of ``Session.connect``, or have it make one.
+
+        `MuxUnavailable` if there can be no holder; else what ``Session.connect`` raises.
+        """
+        self._keywords = _portable(keywords)
+        self.port = self._keywords.get("port", 22)
+        for last in (False, True):
+            try:
+                wire = self._introduced()
+                break
+            except HangUp as exc:  # it ended at this moment, or the login took it down
+                if last:
+                    raise MuxUnavailable(f"the connection holder ends: {exc}") from exc
+        self._connected = True
+        self.give_back(wire)
+
+    def _introduced(self) -> Wire:
+        """Return a new connection to the holder, whose other end knows the session that is meant."""
+        wire = start.connect()
+        try:
+            secret = greet(wire)
+            about = self._about(secret)
+            self.reused = bool(self.ask(wire, {"do": "session", **about}).data["reused"])
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
+    def _about(self, secret: bytes) -> dict[str, Any]:
+        policy = f"{type(self._policy).__module__}.{type(self._policy).__qualname__}"
+        return {"digest": identity.digest(secret, self._keywords, policy), "persist": self.persist}
+
+    # Talking with the holder
+
+    def lease(self) -> Wire:
+        """Return a connection to the holder for one channel."""
+        if not self._connected:
+            raise LibsshSessionException("opening a channel failed: the session is not connected")
+        if self._idle:
+            return self._idle.pop()
+        try:
+            return self._introduced()
+        except HangUp as exc:
+            raise LibsshConnectionError(f"opening a channel failed: {exc}") from exc
+
+    def give_back(self, wire: Wire) -> None:
+        """Take a connection back after use."""
+        if self._connected:
+            self._idle.append(wire)
+        else:
+            wire.close()
+
+    def ask(
+        self, wire: Wire, request: dict[str, Any], blob: bytes = b"", fds: Sequence[int] = (), timeout: float | None = None
+    ) -> Message:
+        """Send a request and return the answer; what the holder wants to know before that is answered here."""
+        wire.send(request, blob, fds)
+        while True:
+            message = wire.receive(timeout)
+            if "ask" in message.data:
+                wire.send(self._answer(str(message.data["ask"]), message.data.get("about")))
+            elif "error" in message.data:
+                raised, self._raised = self._raised, None
+                raise raised or unpack_error(message.data["error"])
+            else:
+                return message
+
+    def _answer(self, what: str, about: Any) -> dict[str, Any]:
+        if what == "credentials":
+            return {"answer": identity.plain(self._keywords)}
+        try:
+            if what == "host_key":
+                return {"answer": self._accepts(about)}
+            name, arguments = about
+            return {"answer": identity.plain(self._keywords[name](*arguments))}
+        except Exception as exc:  # noqa: BLE001 - raised again where the answer to the request arrives
+            self._raised = exc
+            return {"declined": True}
+
+    def _accepts(self, about: list[Any]) -> bool:
+        """Let the policy decide about a host key; return whether it wants it to be remembered."""
+        hostname, username, key_type, fingerprint, message, port = about
+        asked = _AskedSession(port)
+        self._policy.missing_host_key(asked, hostname, username, key_type, fingerprint, message)  # type: ignore[arg-type]
+        return asked.add
+
+    def _request(self, **request: Any) -> Message:
+        wire = self.lease()
+        try:
+            answer = self.ask(wire, request)
+        except HangUp as exc:
+            wire.close()
+            raise LibsshConnectionError(f"{request['do']} failed: {exc}") from exc
+        except BaseException:
+            wire.close()
+            raise
+        self.give_back(wire)
+        return answer
+
+    # What a session offers
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the holder's session stands, as far as the network told."""
+        try:
+            return self._connected and bool(self._request(do="alive").data["alive"])
+        except (LibsshSessionException, MuxUnavailable):
+            return False
+
+    @property
+    def info(self) -> SessionInfo:
+        """What was negotiated."""
+        from ..session import SessionInfo
+
+        about = self._request(do="info").data["info"]
+        if about is None:
+            raise LibsshSessionException("reading the session's state failed: the session is closed")
+        return SessionInfo(**about)
+
+    def open_core_channel(self) -> Any:
+        """Open a channel for what builds on one; everybody else wants `new_channel`."""
+        if not self._connected:
+            raise LibsshSessionException("opening a channel failed: the session is not connected")
+        return MuxChannel(self)
+
+    def new_channel(self) -> Channel:
+        """Return a channel; it is opened when something is started on it."""
+        return channels.Channel(self)  # type: ignore[arg-type]
+
+    def open_session(self) -> Channel:
+        """Do the same as `new_channel`."""
+        return self.new_channel()
+
+    def new_shell_channel(self) -> Channel:
+        """Open a channel with a login shell on a pseudo-terminal."""
+        channel = self.new_channel()
+        channel.request_shell()
+        return channel
+
+    def invoke_shell(self) -> Channel:
+        """Do the same as `new_shell_channel`."""
+        return self.new_shell_channel()
+
+    def exec_command(
+        self,
+        command: str | bytes,
+        *,
+        stdin: Any = None,
+        env: Mapping[str, str] | None = None,
+        pty: bool = False,
+        timeout: float | None = None,
+    ) -> Completed:
+        """Run *command* to its end; see ``Session.exec_command``."""
+        with self.new_channel() as channel:
+            return channels.run(channel, command, stdin, env, pty, timeout)
+
+    def sftp(self) -> MuxSFTP:
+        """Use the holder's SFTP client."""
+        from .files import MuxSFTP
+
+        return MuxSFTP(self)
+
+    def scp(self) -> SCP:
+        """Return SCP over this session's channels."""
+        from ..scp import SCP
+
+        return SCP(self)  # type: ignore[arg-type]
+
+    # Channels that outlive this process
+
+    def keep(self, channel: Channel, name: str) -> None:
+        """Leave a channel with the holder, as long as the session lives; who has the same session can `take` it."""
+        channel.core.keep(name)
+
+    def take(self, name: str) -> Channel | None:
+        """Take over the channel that was left under *name*; None if there is none."""
+        core = MuxChannel.taken(self, name)
+        return None if core is None else channels.Channel(self, core)  # type: ignore[arg-type]
+
+    # The end
+
+    def reset(self, **keywords: Any) -> bool:
+        """End the holder's session that was made with these keywords (by default this one's); return whether there was one."""
+        if keywords:
+            self._keywords = _portable(keywords)
+        wire = start.connect(create=False)
+        try:
+            about = self._about(greet(wire))
+            return bool(self.ask(wire, {"do": "reset", **about}).data["closed"])
+        finally:
+            wire.close()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the holder; the session stays with it."""
+        self._connected = False
+        while self._idle:
+            self._idle.pop().close()
+
+    def disconnect(self) -> None:
+        """Do the same as `close`."""
+        self.close()
+
+
+class _AskedSession:
+    """What a policy sees of the session that is being made in the holder."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.add = False
+
+    def hostkey_auto_add(self, _username: str | None = None) -> None:
+        """Note that the key is to be remembered."""
+        self.add = True
+
+
+def greet(wire: Wire) -> bytes:
+    """Hear the holder's greeting; return its secret for digests."""
+    try:
+        hello = wire.receive(_PATIENCE).data
+    except TimeoutError as exc:
+        raise MuxUnavailable("the connection holder does not answer") from exc
+    if hello.get("protocol") != VERSION:
+        raise MuxUnavailable(f"the connection holder speaks version {hello.get('protocol')} of the protocol, not {VERSION}")
+    return bytes.fromhex(hello["secret"])
+
+
+def _portable(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords as they mean the same in the holder, which has another current directory."""
+    portable = {name: value for name, value in keywords.items() if value is not None}
+    if "fd" in portable:
+        raise MuxUnavailable("a connection over a given descriptor cannot be shared")
+    for name in _PATHS:
+        if name in portable and portable[name] != "none":
+            portable[name] = _absolute(portable[name])
+    if "identities" in portable:
+        portable["identities"] = [_absolute(path) for path in portable["identities"]]
+    command = portable.get("proxycommand")
+    if command and command != "none":
+        here = shlex.quote(os.getcwd()).replace("%", "%%")
+        portable["proxycommand"] = f"/bin/sh -c {shlex.quote(f'cd {here} && exec {command}')}"
+    return portable
+
+
+def _absolute(path: Any) -> str:
+    return os.path.abspath(os.path.expanduser(os.fsdecode(path)))

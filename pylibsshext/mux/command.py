@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``python -m pylibsshext mux list|close|stop``: look at what this user's holders hold, and end it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from . import paths, start
+from .client import greet
+from .protocol import HangUp, MuxUnavailable, Wire
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Tell what can be asked for."""
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("list", help="show the sessions that are held")
+    close = actions.add_parser("close", help="end sessions; what runs on them may finish")
+    close.add_argument("label", nargs="?", help="user@host:port as list shows it; all sessions if left out")
+    actions.add_parser("stop", help="end the holders, and all that runs over them")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it; return the exit status."""
+    try:
+        with holders() as found:
+            lines = [line for wire in found for line in _ACTIONS[arguments.action](wire, arguments)]
+    except MuxUnavailable as exc:
+        print(exc)
+        return 1
+    print("\n".join(lines) if lines else "no connection holder is running")
+    return 0
+
+
+@contextmanager
+def holders() -> Iterator[list[Wire]]:
+    """Connect to all holders of this user, whatever version or environment they are of."""
+    directory = paths.directory(create=False)
+    wires: list[Wire] = []
+    try:
+        for name in directory.names():
+            sock = start.dial(directory, name)
+            if sock is None:
+                continue
+            wire = start.checked(sock)
+            try:
+                greet(wire)
+            except HangUp:  # it ends at this moment
+                wire.close()
+                continue
+            wires.append(wire)
+        yield wires
+    finally:
+        directory.close()
+        for wire in wires:
+            wire.close()
+
+
+def ask(wire: Wire, **request: Any) -> dict[str, Any]:
+    """Ask a holder for something that needs no session."""
+    try:
+        wire.send(request)
+        return wire.receive(10).data
+    except (HangUp, TimeoutError) as exc:
+        raise MuxUnavailable(f"the connection holder does not answer: {exc}") from exc
+
+
+def _list(wire: Wire, _arguments: argparse.Namespace) -> Iterator[str]:
+    about = ask(wire, do="list")
+    yield f"holder, process {about['pid']}: {len(about['sessions'])} sessions"
+    for session in about["sessions"]:
+        since = time.strftime("%H:%M:%S", time.localtime(session["since"]))
+        yield (
+            f"  {session['label']}  since {since}  channels {session['channels']}  "
+            f"sent {session['sent']}  received {session['received']}  idle {session['idle']:.0f} of {session['persist']:.0f} s"
+        )
+
+
+def _close(wire: Wire, arguments: argparse.Namespace) -> Iterator[str]:
+    yield f"{ask(wire, do='drop', label=arguments.label)['closed']} sessions closed"
+
+
+def _stop(wire: Wire, _arguments: argparse.Namespace) -> Iterator[str]:
+    ask(wire, do="stop")
+    yield "stopped"
+
+
+_ACTIONS = {"list": _list, "close": _close, "stop": _stop}

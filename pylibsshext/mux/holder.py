@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The holder's process: it lets clients in, looks after idle sessions, and ends when there is nothing left to hold."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import secrets
+import select
+import signal
+import socket
+import threading
+import time
+from typing import Any
+
+from . import paths, start
+from .pool import Held, Pool
+from .protocol import MuxUnavailable, Wire
+from .service import Service
+
+_TICK = 1.0  # seconds between two looks after idle sessions
+_GRACE = 2.0  # seconds without a session or a client, after which nothing is left to wait for
+
+
+def begin(about: dict[str, Any]) -> None:
+    """Leave the one who started this process, and hold connections until there are none."""
+    if os.fork():
+        os._exit(0)
+    with open(os.devnull, "r+b") as null:
+        os.dup2(null.fileno(), 2)
+    _protect()
+    Holder(socket.socket(fileno=about["socket"]), about["directory"], about["key"]).run()
+    os._exit(0)  # threads that still talk to a client have no say in it
+
+
+def _protect() -> None:
+    """Keep passwords that pass through out of core dumps, and other processes of the user out of this one's memory."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+    except (ImportError, OSError, AttributeError):  # a Python without ctypes: then there is the limit alone
+        return
+
+
+class Holder:
+    """Lets clients in, and looks after the sessions that nobody uses."""
+
+    def __init__(self, listener: socket.socket, directory: str, key: str) -> None:
+        self._listener = listener
+        self._directory = directory
+        self._key = key
+        self._secret = secrets.token_bytes(32)
+        self._events = select.epoll()
+        self._watched: dict[int, Held] = {}
+        self._clients = 0
+        self._counting = threading.Lock()
+        self._pool = Pool(self._watch)
+        self._stopping = False
+
+    def run(self) -> None:
+        """Serve until nothing is left to do, or until told to stop."""
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._listener.setblocking(False)
+        self._events.register(self._listener.fileno(), select.EPOLLIN)
+        busy = ticked = time.monotonic()
+        while not self._stopping:
+            for fd, _ in self._events.poll(_TICK):
+                self._happened(fd)
+            now = time.monotonic()
+            if now - ticked >= _TICK:
+                self._pool.tend()
+                ticked = now
+            if self._clients or not self._pool.empty:
+                busy = now
+            elif now - busy >= _GRACE and self._leave():
+                break
+        self._leave()
+        self._pool.close()
+
+    def stop(self) -> None:
+        """End soon, whatever is going on."""
+        self._stopping = True
+
+    def _happened(self, fd: int) -> None:
+        if fd == self._listener.fileno():
+            self._let_in()
+            return
+        held = self._watched.pop(fd, None)
+        if held is not None and not held.retired and self._pool.look(held) and held.idle:
+            self._watch(held)
+
+    def _watch(self, held: Held) -> None:
+        """Have a look at an idle session as soon as its server says something, or goes away."""
+        fd = held.session.fileno()
+        if fd < 0:
+            return
+        self._watched[fd] = held
+        try:
+            self._events.modify(fd, select.EPOLLIN | select.EPOLLONESHOT)
+        except FileNotFoundError:
+            with contextlib.suppress(OSError):  # it was closed at this very moment
+                self._events.register(fd, select.EPOLLIN | select.EPOLLONESHOT)
+
+    def _let_in(self) -> bool:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return False  # who wanted to come in is gone, or there are too many
+        sock.setblocking(True)
+        with self._counting:
+            self._clients += 1
+        threading.Thread(target=self._serve, args=(sock,), name="client", daemon=True).start()
+        return True
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            Service(self._pool, Wire(sock), self._secret, self.stop).serve()
+        finally:
+            with self._counting:
+                self._clients -= 1
+
+    def _leave(self) -> bool:
+        """Take the socket away; return whether nobody has come in at the last moment."""
+        try:
+            directory = paths.Directory(self._directory)
+        except (OSError, MuxUnavailable):
+            return True  # the directory is gone, and the socket with it
+        name = f"{self._key}.sock"
+        try:
+            with start.lock(directory, self._key, wait=False):
+                if self._owns(directory, name):
+                    os.unlink(name, dir_fd=directory.fd)
+        except BlockingIOError:
+            return False  # somebody is about to connect
+        finally:
+            directory.close()
+        late = False
+        while self._let_in():
+            late = True
+        return not late
+
+    def _owns(self, directory: paths.Directory, name: str) -> bool:
+        """Whether the socket of that name is this process's: it may have been removed, and another one made."""
+        try:
+            probe = start.dial(directory, name)
+            if probe is None:
+                return False
+            probe.close()
+            self._listener.accept()[0].close()
+        except OSError:
+            return False
+        return True

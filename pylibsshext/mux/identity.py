@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""When two connections are the same one: if everything that made them is.
+
+The digest of it is keyed by the holder's own secret, so that what a session was made with can be compared, and not guessed at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+# Files below ~/.ssh that are read without being named.
+_DEFAULT_FILES = ("config", "id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
+_SYSTEM_CONFIG = "/etc/ssh/ssh_config"
+
+
+def digest(secret: bytes, keywords: Mapping[str, Any], policy: str) -> str:
+    """Return the digest of a connection that *keywords* of ``Session.connect`` make under a host-key policy."""
+    about = {
+        "keywords": plain(keywords),
+        "policy": policy,
+        "files": _files(keywords),
+        "agent": _stamp(os.environ.get("SSH_AUTH_SOCK")),
+    }
+    return hmac.new(secret, json.dumps(about, sort_keys=True).encode("ascii"), hashlib.sha256).hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """Return *value* as JSON can hold it, with `restored` as the way back; a callable stays behind."""
+    if callable(value):
+        return {"callable": True}
+    if isinstance(value, (bytes, bytearray)):
+        return {"bytes": bytes(value).decode("latin-1")}
+    if isinstance(value, os.PathLike):
+        return plain(os.fspath(value))
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items() if item is not None}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, str):
+        return str.__str__(value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    raise TypeError(f"a connection cannot be shared that was made with a {type(value).__name__}")
+
+
+def restored(value: Any) -> Any:
+    """Return what `plain` was given."""
+    if isinstance(value, dict) and set(value) == {"bytes"}:
+        return value["bytes"].encode("latin-1")
+    if isinstance(value, list):
+        return [restored(item) for item in value]
+    return value
+
+
+def _files(keywords: Mapping[str, Any]) -> list[Any]:
+    """Return the state of the files that a login reads: keys and configuration.
+
+    Not of known_hosts, which the logins themselves add to: trust is checked when a session begins.
+    """
+    ssh_dir = os.path.expanduser(os.fspath(keywords.get("ssh_dir") or "~/.ssh"))
+    named = [*(keywords.get("identities") or ()), keywords.get("add_identity"), keywords.get("config_file")]
+    files = [os.path.expanduser(os.fspath(path)) for path in named if path and path != "none"]
+    files += [os.path.join(ssh_dir, name) for name in _DEFAULT_FILES]
+    files.append(_SYSTEM_CONFIG)
+    return [_stamp(name) for path in files for name in (path, f"{path}-cert.pub")]
+
+
+def _stamp(path: str | bytes | None) -> list[Any] | None:
+    """Return what changes when a file is replaced or written to."""
+    if not path:
+        return None
+    name = os.fsdecode(path)
+    try:
+        about = os.stat(name)
+    except OSError:
+        return [name]
+    return [name, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns]

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A command that the holder runs for a client, while that client may still speak.
+
+Its output has a thread of its own, and its input, if there is any, another one.  Both block, and each only for itself: a client
+that does not read fills its own pipe, then its channel's window, and nobody else notices.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from signal import SIGHUP, Signals
+from typing import TYPE_CHECKING, Any
+
+from ..errors import LibsshException
+from .protocol import HangUp, Wire, pack_error
+
+if TYPE_CHECKING:
+    from ..channel import Channel
+    from .pool import Held, Pool
+
+_CHUNK = 1 << 18
+_F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
+
+
+class Run:
+    """A channel whose streams are the client's pipes.
+
+    What happens to it is told as events: ``eof``, and then ``exit`` or ``failed``.  No pipe is closed before the client was told
+    why, so that an output which was cut off is never taken for a whole one.
+    """
+
+    def __init__(self, pool: Pool, held: Held, channel: Channel, wire: Wire, stdout: int, stderr: int) -> None:
+        self._pool = pool
+        self.held = held
+        self._channel = channel
+        self._out = [stdout, stderr]
+        self._lock = threading.Lock()
+        self._wire: Wire | None = wire
+        self._untold: list[dict[str, Any]] = []
+        self._moved = 0
+        self.ended = False
+
+    def start(self) -> None:
+        """Begin to hand on the output."""
+        threading.Thread(target=self._pump, name="output", daemon=True).start()
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        """Tell the client, or keep it for the one who takes the channel over."""
+        with self._lock:
+            if self._wire is None:
+                self._untold.append(event)
+                return
+            with contextlib.suppress(HangUp):  # who does not listen any more has ended the channel, too
+                self._wire.send(event)
+
+    def _pump(self) -> None:
+        try:
+            event = self._output()
+        except LibsshException as exc:
+            event = {"event": "failed", "error": pack_error(exc)}
+            if isinstance(exc, ConnectionError):
+                self._pool.retire(self.held)
+        except OSError:
+            event = {"event": "failed", "error": {"class": "LibsshChannelException", "text": "nobody reads the output"}}
+            self.hang_up()
+        self._channel.close()
+        # First the slot, then the word: who hears it may ask for the next channel at once.
+        self.ended = True
+        self._pool.release(self.held)
+        self._tell(event)
+        self._close_output()
+
+    def _output(self) -> dict[str, Any]:
+        channel = self._channel
+        while True:
+            data = channel.read_any()
+            if not any(data):
+                break
+            for index in (0, 1):
+                self._deliver(index, data[index])
+        if channel.returncode is None:
+            self._tell({"event": "eof"})
+            self._close_output()
+        return {"event": "exit", "status": channel.wait(), "signal": channel.exit_signal}
+
+    def _deliver(self, index: int, data: bytes) -> None:
+        if not data:
+            return
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._out[index], view) :]
+        self.held.count(received=len(data))
+        before, self._moved = self._moved, self._moved + len(data)
+        if before < _CHUNK <= self._moved and _F_SETPIPE_SZ is not None:
+            with contextlib.suppress(OSError):  # the user has used up what pipes may take; it works as it is
+                fcntl.fcntl(self._out[index], _F_SETPIPE_SZ, _CHUNK)
+
+    def _close_output(self) -> None:
+        fds, self._out = self._out, []
+        for fd in fds:
+            os.close(fd)
+
+    # What the client asks for
+
+    def feed(self, fd: int) -> None:
+        """Send what comes out of *fd* to the command, and its end."""
+        threading.Thread(target=self._feed, args=(fd,), name="input", daemon=True).start()
+
+    def _feed(self, fd: int) -> None:
+        try:
+            with contextlib.suppress(LibsshException):  # it ended without reading all, or its other thread tells why
+                while True:
+                    data = os.read(fd, _CHUNK)
+                    if not data:
+                        break
+                    self._channel.write(data)
+                    self.held.count(sent=len(data))
+                self._channel.send_eof()
+        finally:
+            os.close(fd)
+
+    def send_eof(self) -> None:
+        """Say that there is no input."""
+        with contextlib.suppress(LibsshException):
+            self._channel.send_eof()
+
+    def send_signal(self, name: str) -> None:
+        """Send a signal, named without SIG."""
+        with contextlib.suppress(LibsshException):
+            self._channel.send_signal(Signals[f"SIG{name}"])
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Tell the size of the terminal."""
+        with contextlib.suppress(LibsshException):
+            self._channel.change_pty_size(columns, rows)
+
+    def close(self) -> None:
+        """Close the channel; the output thread wakes up and ends."""
+        self._channel.close()
+
+    def hang_up(self) -> None:
+        """Send the remote process a hang-up, and close: its client is gone."""
+        if not self.ended:
+            with contextlib.suppress(LibsshException):
+                self._channel.send_signal(SIGHUP)
+        self._channel.close()
+
+    # From one client to the next
+
+    def detach(self) -> None:
+        """From now on keep what is to be told."""
+        with self._lock:
+            self._wire = None
+
+    def attach(self, wire: Wire) -> None:
+        """Tell *wire* from now on, and first what was to be told meanwhile."""
+        with self._lock:
+            self._wire = wire
+            untold, self._untold = self._untold, []
+            for event in untold:
+                wire.send(event)
+
+    def drop(self, fds: list[int]) -> None:
+        """End a channel that nobody has taken over."""
+        self.hang_up()
+        for fd in fds:
+            os.close(fd)

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One client in the holder: what it asks for, and what it is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING, Any, Callable
+
+from .._version import __version__
+from ..errors import (
+    LibsshChannelConnectionError,
+    LibsshChannelException,
+    LibsshChannelTimeout,
+    LibsshException,
+    LibsshSessionException,
+)
+from ..policies import MissingHostKeyPolicy
+from . import transfer
+from .identity import restored
+from .job import Run
+from .pool import ALIVE_INTERVAL, Held, HolderSession, Pool, Refused
+from .protocol import VERSION, HangUp, Message, Wire, pack_error
+
+if TYPE_CHECKING:
+    from ..channel import Channel
+    from ..session import Session
+    from ..sftp import SFTP
+
+_SLOT_PATIENCE = 2.0  # seconds after the last use in which a refusal may mean that the server counts a channel that was closed
+_SLOT_PAUSE = 0.05
+_TRIES = 3  # of a channel on a session that turns out to be dead; nothing has been started by then
+
+
+class Declined(LibsshSessionException):
+    """The client's own callback raised; it knows what."""
+
+
+class AskingPolicy(MissingHostKeyPolicy):
+    """Let the client's policy decide about an unknown host key."""
+
+    def __init__(self, ask: Callable[..., Any]) -> None:
+        self._ask = ask
+
+    def missing_host_key(
+        self, session: Session, hostname: str, username: str | None, key_type: str, fingerprint: str, message: str
+    ) -> None:
+        """Raise unless it accepts; add the key if it does so."""
+        about = [hostname, username, key_type, fingerprint, message, session.port]
+        if self._ask("host_key", about):
+            session.hostkey_auto_add(username)
+
+
+class Service:
+    """Serves one client, in a thread of its own, until it hangs up."""
+
+    def __init__(self, pool: Pool, wire: Wire, secret: bytes, stop: Callable[[], None]) -> None:
+        self._pool = pool
+        self._wire = wire
+        self._secret = secret
+        self._stop = stop
+        self._digest = ""
+        self._persist = 0.0
+        self._job: Run | transfer.Transfer | None = None
+        self.since = time.time()
+
+    def serve(self) -> None:
+        """Greet the client and do what it asks for."""
+        try:
+            self._wire.check_peer()
+            self._wire.send({"protocol": VERSION, "version": __version__, "pid": os.getpid(), "secret": self._secret.hex()})
+            while True:
+                self._handle(self._wire.receive())
+        except (HangUp, LibsshException):
+            return
+        finally:
+            if self._job is not None:
+                self._job.hang_up()
+            self._wire.close()
+
+    def _handle(self, message: Message) -> None:
+        """Do one thing; what goes wrong with it is the client's to know."""
+        handler = getattr(self, f"_do_{message.data.get('do')}", self._do_nothing)
+        try:
+            answer = handler(message)
+        except HangUp:
+            raise
+        except Exception as exc:  # noqa: BLE001 - told to the client, whatever it is: nobody reads this process's stderr
+            answer = {"error": pack_error(exc)}
+        finally:
+            for fd in message.fds:
+                os.close(fd)
+        if answer is not None:
+            self._wire.send(answer)
+
+    def _do_nothing(self, message: Message) -> None:
+        raise LibsshException(f"the connection holder does not know how to {message.data.get('do')}")
+
+    # Sessions
+
+    def _do_session(self, message: Message) -> dict[str, Any]:
+        """See to it that there is a session of the kind that the digest stands for."""
+        self._digest, self._persist = str(message.data["digest"]), float(message.data["persist"])
+        if self._pool.has(self._digest):
+            return {"reused": True}
+        held, reused = self._lease()
+        self._pool.release(held, opened=False)
+        return {"reused": reused}
+
+    def _lease(self) -> tuple[Held, bool]:
+        return self._pool.lease(self._digest, self._persist, self._log_in, lambda: not self._wire.hung_up())
+
+    def _ask(self, what: str, about: Any = None) -> Any:
+        self._wire.send({"ask": what, "about": about})
+        answer = self._wire.receive().data
+        if "declined" in answer:
+            raise Declined("declined")
+        return answer.get("answer")
+
+    def _log_in(self) -> tuple[HolderSession, str]:
+        keywords = self._ask("credentials")
+        given = {name: self._keyword(name, value) for name, value in keywords.items()}
+        given.setdefault("server_alive_interval", ALIVE_INTERVAL)
+        session = HolderSession()
+        session.set_missing_host_key_policy(AskingPolicy(self._ask))
+        session.connect(**given)
+        user, host = session.get_ssh_options("user"), session.get_ssh_options("host")
+        return session, f"{user + '@' if user else ''}{host}:{session.port}"
+
+    def _keyword(self, name: str, value: Any) -> Any:
+        if isinstance(value, dict) and "callable" in value:
+            return lambda *arguments: self._ask("call", [name, list(arguments)])
+        return restored(value)
+
+    def _do_alive(self, _message: Message) -> dict[str, Any]:
+        return {"alive": self._pool.has(self._digest)}
+
+    def _do_info(self, _message: Message) -> dict[str, Any]:
+        held = next((held for held in self._pool.all() if held.digest == self._digest), None)
+        return {"info": held.session.info._asdict() if held else None}
+
+    def _do_reset(self, message: Message) -> dict[str, Any]:
+        return {"closed": self._pool.drop(lambda held: held.digest == message.data["digest"])}
+
+    # Channels
+
+    def _with_slot(self, use: Callable[[Held], Any]) -> Any:
+        """Let *use* open a channel on a session that takes it; the slot is then the caller's to release."""
+        for tries_left in reversed(range(_TRIES)):
+            while True:
+                held, _ = self._lease()
+                try:
+                    result = use(held)
+                except LibsshException as exc:
+                    # What SFTP raises has the channel's error as its cause.
+                    cause = exc if isinstance(exc, LibsshChannelException) else exc.__cause__ or exc
+                    if isinstance(cause, Refused):
+                        if self._pool.refused(held):
+                            continue
+                        if time.monotonic() - held.used < _SLOT_PATIENCE:
+                            time.sleep(_SLOT_PAUSE)  # a busy server has not let go of the last channel yet
+                            continue
+                        raise
+                    if self._is_lost(held, cause):
+                        self._pool.retire(held)
+                        self._pool.release(held, opened=False)
+                        if tries_left:
+                            break
+                        raise
+                    self._pool.release(held, opened=False)
+                    raise
+                except BaseException:
+                    self._pool.release(held, opened=False)
+                    raise
+                self._pool.opened(held)
+                return result
+        raise AssertionError  # the last try returns or raises
+
+    @staticmethod
+    def _is_lost(held: Held, exc: BaseException) -> bool:
+        lost = isinstance(exc, (LibsshChannelConnectionError, LibsshChannelTimeout))
+        return lost or not held.session.is_connected
+
+    def _do_start(self, message: Message) -> None:
+        """Open a channel and start a command, a shell or a subsystem on it."""
+        held, channel = self._with_slot(lambda held: (held, held.session.new_channel()))
+        try:
+            self._request(channel, message)
+        except BaseException:
+            channel.close()
+            self._pool.release(held)
+            raise
+        stdout, stderr = message.fds
+        message.fds.clear()
+        self._job = Run(self._pool, held, channel, self._wire, stdout, stderr)
+        with contextlib.suppress(HangUp):  # noticed next, when this thread reads again, and the channel is closed
+            self._wire.send({"started": True})
+        self._job.start()
+
+    @staticmethod
+    def _request(channel: Channel, message: Message) -> None:
+        about = message.data
+        for name, value in about.get("env", ()):
+            channel.set_env(name, value)
+        pty = about.get("pty")
+        if about["kind"] == "exec":
+            if pty:
+                channel.request_pty(*pty)
+            channel.request_exec(message.blob)
+        elif about["kind"] == "subsystem":
+            channel.request_subsystem(about["name"])
+        else:
+            channel.request_pty_size(*(pty or ("xterm", 80, 24)))
+
+    @property
+    def _run(self) -> Run | None:
+        return self._job if isinstance(self._job, Run) and not self._job.ended else None
+
+    def _do_stdin(self, message: Message) -> None:
+        if self._run is not None:
+            self._run.feed(message.fds.pop())
+
+    def _do_eof(self, _message: Message) -> None:
+        if self._run is not None:
+            self._run.send_eof()
+
+    def _do_signal(self, message: Message) -> None:
+        if self._run is not None:
+            self._run.send_signal(message.data["name"])
+
+    def _do_resize(self, message: Message) -> None:
+        if self._run is not None:
+            self._run.resize(message.data["columns"], message.data["rows"])
+
+    def _do_close(self, _message: Message) -> None:
+        if self._run is not None:
+            self._run.close()
+
+    # Channels that outlive their client
+
+    def _do_keep(self, message: Message) -> dict[str, Any]:
+        """Put the running channel and the client's ends of its pipes aside, under a name."""
+        run = self._run
+        if run is None:
+            raise LibsshChannelException("keeping the channel failed: it has ended")
+        run.detach()
+        self._job = None
+        self._pool.keep(self._digest, str(message.data["name"]), run, list(message.fds))
+        message.fds.clear()
+        return {"kept": True}
+
+    def _do_take(self, message: Message) -> dict[str, Any] | None:
+        found = self._pool.take(self._digest, str(message.data["name"]))
+        if found is None:
+            return {"taken": False}
+        run, fds = found
+        try:
+            self._wire.send({"taken": True, "stdin": len(fds) > 2}, fds=fds)
+        except HangUp:
+            run.hang_up()
+            raise
+        finally:
+            for fd in fds:
+                os.close(fd)
+        self._job = run
+        run.attach(self._wire)
+        return None
+
+    # Files
+
+    def _lease_sftp(self) -> tuple[Held, SFTP, contextlib.ExitStack]:
+        """Return a session, its SFTP client, and what gives both back."""
+        stack = contextlib.ExitStack()
+        held, sftp = self._with_slot(lambda held: (held, stack.enter_context(self._pool.sftp(held))))
+        stack.callback(self._pool.release, held)
+        return held, sftp, stack
+
+    def _do_sftp(self, _message: Message) -> dict[str, Any]:
+        """Find out whether there is SFTP."""
+        self._lease_sftp()[2].close()
+        return {"sftp": True}
+
+    def _do_stat(self, message: Message) -> dict[str, Any]:
+        _, sftp, stack = self._lease_sftp()
+        with stack:
+            return {"mode": sftp.stat(message.blob).st_mode}
+
+    def _do_put(self, message: Message) -> None:
+        self._transfer(message, transfer.send, lambda moved: (moved, 0))
+
+    def _do_get(self, message: Message) -> None:
+        self._transfer(message, transfer.fetch, lambda moved: (0, moved))
+
+    def _transfer(self, message: Message, way: transfer.Way, counted: Callable[[int], tuple[int, int]]) -> None:
+        held, sftp, stack = self._lease_sftp()
+        fd = message.fds.pop()
+        stack.callback(os.close, fd)
+
+        def move(progress: transfer.Progress) -> dict[str, Any]:
+            with stack:
+                return way(sftp, fd, message.blob, progress)
+
+        job = self._job = transfer.Transfer(self._wire, move)
+        stack.callback(lambda: held.count(*counted(job.moved)))
+        job.start()
+
+    # For people
+
+    def _do_list(self, _message: Message) -> dict[str, Any]:
+        now = time.monotonic()
+        return {
+            "pid": os.getpid(),
+            "sessions": [
+                {
+                    "label": held.label,
+                    "since": held.since,
+                    "channels": held.leases,
+                    "kept": sorted(held.kept),
+                    "sent": held.moved[0],
+                    "received": held.moved[1],
+                    "idle": now - held.used if held.idle else 0.0,
+                    "persist": held.persist,
+                }
+                for held in self._pool.all()
+            ],
+        }
+
+    def _do_drop(self, message: Message) -> dict[str, Any]:
+        label = message.data.get("label")
+        return {"closed": self._pool.drop(lambda held: label is None or held.label == label)}
+
+    def _do_stop(self, _message: Message) -> dict[str, Any]:
+        self._stop()
+        return {"stopped": True}

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A file that the holder moves for a client: the client opens it, and the holder has the SFTP client of the session."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Callable
+
+from ..errors import LibsshException
+from .protocol import HangUp, Wire, pack_error
+
+if TYPE_CHECKING:
+    from ..sftp import SFTP
+
+    Progress = Callable[[int, int, str], None]
+    Way = Callable[[SFTP, int, bytes, Progress], dict[str, Any]]
+
+
+def send(sftp: SFTP, fd: int, remote: bytes, progress: Progress) -> dict[str, Any]:
+    """Send the client's open file."""
+    # By a path, for the file's own mode and size; opened anew, at its beginning.
+    sftp.put(f"/proc/self/fd/{fd}", remote, progress=progress)
+    return {"put": True}
+
+
+def fetch(sftp: SFTP, fd: int, remote: bytes, progress: Progress) -> dict[str, Any]:
+    """Fetch a file into the client's."""
+    with os.fdopen(fd, "wb", buffering=0, closefd=False) as target:
+        sftp.get(remote, target, progress=progress)
+    return {"end": os.lseek(fd, 0, os.SEEK_CUR)}
+
+
+class Gone(Exception):
+    """The client of a transfer is gone, and with it the reason for it."""
+
+
+class Transfer:
+    """A file on its way; *move* is given a callback for its progress, and returns what to answer."""
+
+    def __init__(self, wire: Wire, move: Callable[[Progress], dict[str, Any]]) -> None:
+        self._wire = wire
+        self._move = move
+        self._cancelled = False
+        self.moved = 0
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self._run, name="transfer", daemon=True).start()
+
+    def _progress(self, done: int, _total: int, _name: str) -> None:
+        self.moved = done
+        if self._cancelled:
+            raise Gone
+
+    def _run(self) -> None:
+        try:
+            answer = self._move(self._progress)
+        except Gone:
+            return
+        except (LibsshException, OSError) as exc:
+            answer = {"error": pack_error(exc)}
+        with contextlib.suppress(HangUp):
+            self._wire.send(answer)
+
+    def hang_up(self) -> None:
+        """Stop at the next piece."""
+        self._cancelled = True

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The options of a session: their names, their types in libssh, and what they default to here."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from . import _core
+from .errors import LibsshSessionException
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+# The names of ansible-pylibssh 1.4.0. Programs add to this table, so it is consulted at each use.
+OPTS_MAP = {
+    name: _core.OPTIONS[name]
+    for name in (
+        "fd",
+        "host",
+        "user",
+        "port",
+        "timeout",
+        "timeout_usec",
+        "knownhosts",
+        "proxycommand",
+        "key_exchange_algorithms",
+        "publickey_accepted_algorithms",
+        "hostkeys",
+        "gssapi_server_identity",
+        "gssapi_client_identity",
+        "gssapi_delegate_credentials",
+        "log_verbosity",
+    )
+}
+OPTS_DIR_MAP = {"ssh_dir": _core.OPTIONS["ssh_dir"], "add_identity": _core.OPTIONS["add_identity"]}
+# Ours: one name for what libssh has two options for, one a direction.
+EXTRA_OPTIONS = {
+    "ciphers": (_core.OPTIONS["ciphers_c_s"], _core.OPTIONS["ciphers_s_c"]),
+    "macs": (_core.OPTIONS["macs_c_s"], _core.OPTIONS["macs_s_c"]),
+    "compression": (_core.OPTIONS["compression"],),
+}
+
+# What libssh 0.10 supports, which cannot be asked.
+USUAL_HOST_KEYS = (
+    "ssh-ed25519,ecdsa-sha2-nistp521,ecdsa-sha2-nistp384,ecdsa-sha2-nistp256,"
+    "sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256"
+)
+
+INTEGERS = {"fd", "port", "gssapi_delegate_credentials", "log_verbosity"}
+LONGS = {"timeout", "timeout_usec"}
+
+# What `Session.connect` takes besides the options.
+CONNECT_KEYWORDS = {
+    "password",
+    "password_prompt",
+    "private_key",
+    "private_key_password",
+    "look_for_keys",
+    "host_key_checking",
+    "open_session_retries",
+    "nodelay",
+    "config_file",
+    "auth_timeout",
+    "kbdint_callback",
+    "identities",
+    "identities_only",
+    "agent",
+    "certificate",
+    "preferred_authentications",
+    "server_alive_interval",
+    "server_alive_count_max",
+}
+
+
+def is_option(name: str) -> bool:
+    """Return whether *name* is an option of a session."""
+    return name in OPTS_MAP or name in OPTS_DIR_MAP or name in EXTRA_OPTIONS
+
+
+def numbers(name: str) -> tuple[int, ...]:
+    """Return libssh's numbers for an option."""
+    if name in EXTRA_OPTIONS:
+        return EXTRA_OPTIONS[name]
+    return (OPTS_MAP[name] if name in OPTS_MAP else OPTS_DIR_MAP[name],)
+
+
+def apply(core: _core.Session, name: str, value: Any) -> None:
+    """Set an option on libssh's session; what libssh refuses raises `LibsshSessionException`."""
+    if name in INTEGERS or name in LONGS:
+        value = int(value)
+    elif name == "compression" and isinstance(value, bool):
+        value = "yes" if value else "no"
+    for number in numbers(name):
+        core.set_option(number, value, name)
+
+
+def warn_unknown(names: Iterable[str]) -> None:
+    """Warn of keywords that `Session.connect` does not know: programs for 1.4.0 pass what it silently dropped."""
+    known = [*OPTS_MAP, *OPTS_DIR_MAP, *EXTRA_OPTIONS, *CONNECT_KEYWORDS]
+    for name in names:
+        if name not in known:
+            import difflib
+            import warnings
+
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            warnings.warn(f"connect() ignores the unknown keyword {name!r}{hint}", UserWarning, stacklevel=4)
+
+
+def methods(preferred: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the methods of RFC 4252 to use, in order; None: all of them."""
+    if preferred is None:
+        return tuple(_core.METHODS)
+    names = [name.strip() for name in (preferred.split(",") if isinstance(preferred, str) else preferred)]
+    unknown = [name for name in names if name not in _core.METHODS]
+    if unknown:
+        raise LibsshSessionException(f"preferred_authentications: {unknown[0]!r} is not one of {', '.join(_core.METHODS)}")
+    return tuple(names)
+
+
+def default_ssh_dir() -> str:
+    """Return where keys, configuration and known hosts are; ``$HOME`` counts, which libssh by itself ignores."""
+    return os.path.expanduser("~/.ssh")
+
+
+def config_files(config_file: str | os.PathLike[str] | None, ssh_dir: str | bytes | None) -> list[str]:
+    """Return the ssh_config files to read: the one that is given, none for "none", or the user's and the machine's."""
+    if config_file is not None:
+        path = os.path.expanduser(os.fspath(config_file))
+        if path != "none" and not os.path.isfile(path):
+            raise LibsshSessionException(f"reading the configuration failed: {path} is not a file")
+        return [] if path == "none" else [path]
+    user = os.path.join(os.fsdecode(ssh_dir or default_ssh_dir()), "config")
+    return [path for path in (user, "/etc/ssh/ssh_config") if os.path.isfile(path)]
+
+
+@functools.cache
+def preferred_ciphers() -> str | None:
+    """Return the change to libssh's order of ciphers: AES-GCM first where the processor has instructions for it."""
+    return "^aes128-gcm@openssh.com,aes256-gcm@openssh.com" if _has_aes() else None
+
+
+def _has_aes() -> bool:
+    if sys.platform == "darwin":
+        return True  # every Mac that Python still runs on
+    try:
+        with open("/proc/cpuinfo", "rb") as file:
+            start = file.read(8192)
+    except OSError:
+        return False
+    return b" aes " in start.replace(b"\n", b" ")

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Build libssh as a static library: ``scripts/build_libssh.py build/libssh-0.12``.
+
+The release tarball is the one given, or comes from the project's site, or is Debian's source package.  Wherever it comes
+from, its SHA-256 has to be the one below; only what apt has verified by Debian's signature may be a newer release.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parent
+DEBIAN_KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release of libssh: what its tarball must be, and which Debian has it."""
+
+    sha256: str
+    suite: str
+
+
+RELEASES = {
+    "0.12.2": Release("49560f677d96e3706a904ac2de1116e25f3680937d51e5c92198fcba4a1c1e9f", "sid"),
+    "0.11.5": Release("6898ba9dd836d618b71dc7a4bb786a502c173cef5cafbf20fe5e0567ba4ea30c", "trixie"),
+}
+
+# Servers are not our business, but keepalives and a server's requests to us are in libssh's server part.  Callbacks for FIDO2
+# keys are built in; the USB library that libssh would otherwise need for them is left out.
+CMAKE = {
+    "CMAKE_BUILD_TYPE": "Release",
+    "CMAKE_C_FLAGS_RELEASE": "-O3 -DNDEBUG -ffunction-sections -fdata-sections -fvisibility=hidden",
+    "CMAKE_INSTALL_LIBDIR": "lib",
+    "CMAKE_POSITION_INDEPENDENT_CODE": "ON",
+    "CMAKE_DISABLE_FIND_PACKAGE_libfido2": "ON",
+    "BUILD_SHARED_LIBS": "OFF",
+    "WITH_DEBUG_CALLTRACE": "OFF",
+    "WITH_EXAMPLES": "OFF",
+    "WITH_FIDO2": "ON",
+    "WITH_PCAP": "OFF",
+    "WITH_SERVER": "ON",
+}
+
+
+class BuildError(Exception):
+    """The build can't go on, and this is why."""
+
+
+def say(text: str) -> None:
+    print(f"libssh: {text}", flush=True)
+
+
+def run(command: list[str], cwd: Path | None = None) -> None:
+    """Run *command* quietly; what it printed matters only when it fails."""
+    done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"'{' '.join(command)}' ended with {done.returncode}:\n{done.stdout[-4000:]}")
+
+
+def is_release(path: Path, version: str) -> bool:
+    return hashlib.sha256(path.read_bytes()).hexdigest() == RELEASES[version].sha256
+
+
+def from_site(version: str, folder: Path) -> Path:
+    """Download the release from the project's site."""
+    series = version.rpartition(".")[0]
+    url = f"https://www.libssh.org/files/{series}/libssh-{version}.tar.xz"
+    path = folder / f"libssh-{version}.tar.xz"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer, path.open("wb") as file:
+            shutil.copyfileobj(answer, file)
+    except (urllib.error.URLError, OSError) as exc:
+        raise BuildError(f"{url}: {exc}") from exc
+    if not is_release(path, version):
+        raise BuildError(f"{url} is not the release: its SHA-256 differs from the known one")
+    return path
+
+
+def debian_mirror() -> str:
+    """The Debian mirror that this machine itself uses."""
+    try:
+        targets = subprocess.run(
+            ["apt-get", "indextargets", "--format", "$(REPO_URI)"], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError) as exc:
+        raise BuildError(f"apt is not to be had here: {exc}") from exc
+    mirrors = [line for line in targets.splitlines() if re.search(r"/debian/?$", line)]
+    if not mirrors or not os.path.exists(DEBIAN_KEYS):
+        raise BuildError("this machine's apt knows no Debian mirror")
+    return mirrors[0]
+
+
+def from_debian(version: str, folder: Path) -> Path:
+    """Fetch Debian's source package, without a trace in the machine's own apt."""
+    state = folder / "apt"
+    (state / "lists/partial").mkdir(parents=True)
+    sources = state / "sources.list"
+    sources.write_text(f"deb-src [signed-by={DEBIAN_KEYS}] {debian_mirror()} {RELEASES[version].suite} main\n")
+    options = {
+        "Dir::Etc::SourceList": sources,
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::State::Lists": state / "lists",
+        "Dir::Cache": state,
+        "Acquire::Languages": "none",
+        "APT::Sandbox::User": "",
+    }
+    apt = ["apt-get", "-q", *(f"-o{name}={value}" for name, value in options.items())]
+    run([*apt, "update"])
+    run([*apt, "source", "--download-only", "libssh"], cwd=folder)
+    path = next(folder.glob("libssh_*.orig.tar.xz"))
+    found = path.name.split("_")[1].removesuffix(".orig.tar.xz")
+    if is_release(path, version):
+        return path
+    if found == version:
+        raise BuildError(f"Debian's {path.name} is not the release: its SHA-256 differs from the known one")
+    say(f"Debian has {found} instead of {version}; its signature is good, so that is what gets built")
+    return path
+
+
+def tarball(version: str, folder: Path) -> Path:
+    """Find the release, from the first source that has it."""
+    failures = []
+    for source in from_site, from_debian:
+        try:
+            path = source(version, folder)
+        except BuildError as exc:
+            failures.append(str(exc))
+        else:
+            say(f"{path.name} {source.__name__.replace('_', ' ')}, checked")
+            return path
+    raise BuildError("\n  ".join(["no release tarball (give one with --tarball):", *failures]))
+
+
+def has_gssapi() -> bool:
+    """Whether the headers of MIT Kerberos are here."""
+    command = [os.environ.get("CC", "cc"), "-E", "-"]
+    code = "#include <gssapi/gssapi_krb5.h>\n"
+    return subprocess.run(command, input=code, text=True, capture_output=True, check=False).returncode == 0
+
+
+def build(source: Path, prefix: Path, options: dict[str, str], cflags: str) -> None:
+    """Compile and install; put the GSSAPI shim into the library where GSSAPI is on."""
+    work = source.parent / "cmake"
+    compiler = os.environ.get("CC", "cc")
+    flags = [f"-D{name}={value}" for name, value in options.items()]
+    run(["cmake", "-S", str(source), "-B", str(work), *flags, f"-DCMAKE_C_FLAGS={cflags}", f"-DCMAKE_INSTALL_PREFIX={prefix}"])
+    run(["cmake", "--build", str(work), "--parallel", str(os.cpu_count() or 1), "--target", "install"])
+    if options["WITH_GSSAPI"] == "ON":
+        shim = work / "gss_shim.o"
+        run([compiler, "-O2", "-fPIC", "-Wall", *cflags.split(), "-c", str(SCRIPTS / "gss_shim.c"), "-o", str(shim)])
+        run(["ar", "rs", str(prefix / "lib/libssh.a"), str(shim)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Build libssh as a static library.")
+    parser.add_argument("prefix", type=Path, help="where to install it")
+    parser.add_argument("--version", choices=RELEASES, default=next(iter(RELEASES)), help="default: %(default)s")
+    parser.add_argument("--tarball", type=Path, help="the release tarball, instead of looking for it")
+    parser.add_argument("--read-size", type=int, default=65536, help="bytes that one read(2) asks for (libssh: 4096)")
+    args = parser.parse_args()
+    if args.tarball and not is_release(args.tarball, args.version):
+        raise BuildError(f"{args.tarball} is not libssh {args.version}: its SHA-256 differs from the known one")
+
+    with tempfile.TemporaryDirectory(prefix="libssh-") as name:
+        folder = Path(name)
+        with tarfile.open(args.tarball or tarball(args.version, folder)) as archive:
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Pythons of 2023 and later have it
+            archive.extractall(folder)  # noqa: S202  its hash or its signature is known
+        source = next(folder.glob("libssh-*/"))
+        gssapi = has_gssapi()
+        if not gssapi:
+            say("built without GSSAPI: no headers of MIT Kerberos (apt: libkrb5-dev)")
+        say(f"reads {args.read_size} bytes at a time from a socket")
+        options = {**CMAKE, "WITH_GSSAPI": "ON" if gssapi else "OFF"}
+        build(source, args.prefix.resolve(), options, f"-DMAX_BUF_SIZE={args.read_size}")
+        say(f"{source.name} is in {args.prefix}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BuildError as exc:
+        sys.exit(f"libssh: {exc}")

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Results as a Markdown table and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from .judges import Row, Verdict
+from .runner import Run
+
+VERSIONS = """
+from importlib import metadata
+print(", ".join(f"{name} {metadata.version(name)}" for name in ("paramiko", "asyncssh", "ssh2-python", "ssh-python")))
+"""
+
+
+def machine(python: Path) -> str:
+    """Say where and with what the numbers came about."""
+    processor = next(
+        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.processor(),
+    )
+    ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=False).stderr.strip()
+    peers = subprocess.run([python, "-c", VERSIONS], capture_output=True, text=True, check=True).stdout.strip()
+    pythons = subprocess.run([python, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    date = time.strftime("%Y-%m-%d", time.gmtime())
+    return f"{date}, {os.cpu_count()} × {processor}, Linux {platform.release()}, {pythons}; {ssh}; {peers}"
+
+
+def numbers(row: Row, results: dict[str, list[Run]], failures: dict[str, str]) -> str:
+    """Return every candidate's median, the best first; its spread where it is wide."""
+    rate = "MB/s" in row.key
+    middles = {name: median(run[row.key] for run in runs) for name, runs in results.items()}
+    parts = [f"{name} {value:.3g}" for name, value in sorted(middles.items(), key=lambda item: item[1], reverse=rate)]
+    return "; ".join(parts + [f"{name}: failed" for name in failures])
+
+
+def line(row: Row, verdict: Verdict, results: dict[str, list[Run]], failures: dict[str, str]) -> str:
+    """Return a row of the table."""
+    result = f"**{'PASS' if verdict.ok else 'MISS'}** {verdict.text}"
+    return f"| {row.title} | {row.bound} | {result} | {numbers(row, results, failures)} |"
+
+
+def table(lines: list[str], where: str) -> str:
+    """Return the whole table."""
+    head = ["| work, loopback | must be | result | medians |", "|---|---|---|---|"]
+    return "\n".join([*head, *lines, "", where, ""])
+
+
+def save(directory: Path, text: str, raw: dict[str, Any]) -> None:
+    """Write both forms of the results."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "results.md").write_text(text)
+    (directory / "results.json").write_text(json.dumps(raw, indent=1) + "\n")

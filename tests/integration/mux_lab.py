@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A directory of holders of a test's own, and their end."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pylibsshext.mux import command, paths
+from pylibsshext.mux.protocol import MuxUnavailable
+
+
+def pids(directory: Path) -> list[int]:
+    """Return the processes of the holders whose sockets are in *directory*."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(directory).encode() in words and b".mux.holder" in words:
+            found.append(int(pid))
+    return found
+
+
+def gone(directory: Path, seconds: float = 10) -> bool:
+    """Wait for the end of all holders of *directory*."""
+    end = time.monotonic() + seconds
+    while pids(directory):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@contextmanager
+def own_directory(directory: Path) -> Iterator[Path]:
+    """Use *directory* for holders, in this process and its children; stop them in the end."""
+    before = os.environ.get(paths.OVERRIDE)
+    os.environ[paths.OVERRIDE] = str(directory)
+    try:
+        yield directory
+    finally:
+        if directory.exists():
+            directory.chmod(0o700)
+            with command.holders() as wires:
+                for wire in wires:
+                    with suppress(MuxUnavailable):  # it was about to end by itself
+                        command.ask(wire, do="stop")
+        ended = gone(directory)
+        if before is None:
+            del os.environ[paths.OVERRIDE]
+        else:
+            os.environ[paths.OVERRIDE] = before
+        assert ended, "a connection holder outlives its test"

@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The connection holder, with real servers: one login for many processes, and nothing lost when something dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pylibsshext import errors
+from pylibsshext.mux import command
+from pylibsshext.mux.client import MuxSession, MuxUnavailable
+from pylibsshext.policies import MissingHostKeyPolicy
+
+from . import mux_lab
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path):
+    """Holders of this test's own."""
+    with mux_lab.own_directory(tmp_path / "mux") as directory:
+        yield directory
+        while SESSIONS:
+            SESSIONS.pop().close()
+
+
+def keywords(host, **changes):
+    return {
+        "host": host.address,
+        "port": host.port,
+        "user": host.user,
+        "identities": [str(host.key)],
+        "identities_only": True,
+        "agent": False,
+        "look_for_keys": False,
+        "knownhosts": str(host.known_hosts_file),
+        "config_file": "none",
+    } | changes
+
+
+SESSIONS = []
+
+
+def connected(host, persist=30, **changes):
+    session = MuxSession(persist)
+    SESSIONS.append(session)
+    session.connect(**keywords(host, **changes))
+    return session
+
+
+def listed():
+    with command.holders() as wires:
+        return [session for wire in wires for session in command.ask(wire, do="list")["sessions"]]
+
+
+def wait_for(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+CLIENT = """
+import json, sys
+from pylibsshext.mux.client import MuxSession
+with MuxSession(30) as session:
+    session.connect(**json.loads(sys.argv[1]))
+    done = session.exec_command(sys.argv[2])
+    sys.exit(0 if done.stdout == b"42" else 1)
+"""
+
+
+def client(host, words="printf 42"):
+    return subprocess.Popen([sys.executable, "-c", CLIENT, json.dumps(keywords(host)), words], cwd=ROOT)
+
+
+def test_many_processes_share_one_login(new_sshd):
+    """A second session, and other processes, use the login that the first one made."""
+    host = new_sshd()
+    with connected(host) as first, connected(host) as second:
+        assert (first.reused, second.reused) == (False, True)
+    for process in [client(host) for _ in range(3)]:
+        assert process.wait(30) == 0
+    assert host.logins() == 1
+
+
+def test_a_stampede_starts_one_holder_and_makes_one_login(new_sshd, directory):
+    """Twelve processes at once, and nothing there before: one holder, one login."""
+    host = new_sshd(sshd_config="MaxSessions 50")
+    for process in [client(host) for _ in range(12)]:
+        assert process.wait(60) == 0
+    assert host.logins() == 1
+    assert len(mux_lab.pids(directory)) == 1
+
+
+def test_fifty_threads_at_once(new_sshd):
+    """Fifty connections at once to a server that takes ten channels: nobody is refused, and the logins are few."""
+    host = new_sshd()
+
+    def one(_index):
+        with connected(host) as session:
+            return session.exec_command("sleep 0.2; printf 42").stdout
+
+    with ThreadPoolExecutor(50) as pool:
+        assert list(pool.map(one, range(50))) == [b"42"] * 50
+    assert host.logins() <= 16
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_few_channels_are_not_an_error(new_sshd, most):
+    """What a server with MaxSessions 1 or 2 does not take goes over further sessions, files too."""
+    host = new_sshd(sshd_config=f"MaxSessions {most}")
+    session = connected(host)
+    with ThreadPoolExecutor(6) as pool:
+        done = list(pool.map(lambda _: connected(host).exec_command("sleep 0.3; printf 42").stdout, range(6)))
+    assert done == [b"42"] * 6
+    with session.sftp() as sftp:
+        sftp.get("/etc/hostname", os.devnull)
+    assert session.exec_command("printf 42").stdout == b"42"
+
+
+def test_one_channel_a_connection(other_server):
+    """tinysshd has one channel for each connection: every command still runs."""
+    host = other_server("tinysshd")
+    session = connected(host)
+    assert [session.exec_command("printf 42").stdout for _ in range(3)] == [b"42"] * 3
+
+
+def test_streams_status_and_signal(sshd):
+    """stdout, stderr, exit status and signal are those of the command; large input comes back whole."""
+    session = connected(sshd)
+    done = session.exec_command("printf out; printf err >&2; exit 3")
+    assert (done.stdout, done.stderr, done.returncode, done.signal) == (b"out", b"err", 3, None)
+    assert session.exec_command("kill -TERM $$").signal == "TERM"
+    data = os.urandom(3 << 20)
+    assert session.exec_command("cat", stdin=data).stdout == data
+    assert session.exec_command("exec 0<&-; sleep 0.2; printf 42", stdin=data).stdout == b"42"
+    assert session.exec_command("tty", pty=True).stdout.startswith(b"/dev/pts/")
+
+
+def test_a_time_out_carries_the_output_so_far(sshd):
+    """A command that takes too long is hung up on, and what it printed is in the exception."""
+    session = connected(sshd)
+    with pytest.raises(errors.LibsshChannelTimeout) as caught:
+        session.exec_command("printf before; sleep 60", timeout=1)
+    assert caught.value.stdout == b"before"
+    assert session.exec_command("printf 42").stdout == b"42"
+
+
+def test_much_output_needs_little_memory(sshd, directory):
+    """64 MB go through to a slow reader, and the holder does not grow by them."""
+    session = connected(sshd)
+    session.exec_command("true")
+    (pid,) = mux_lab.pids(directory)
+
+    def resident():
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    before, total = resident(), 0
+    with session.new_channel() as channel:
+        channel.request_exec("head -c 64000000 /dev/zero")
+        time.sleep(0.5)
+        for data in channel:
+            total += len(data)
+        assert channel.wait() == 0
+    assert total == 64_000_000
+    assert resident() - before < 16 << 20
+
+
+def test_a_slow_reader_stops_nobody(sshd):
+    """While one client does not read its output, others on the same session run."""
+    slow, quick = connected(sshd), connected(sshd)
+    with slow.new_channel() as channel:
+        channel.request_exec("head -c 30000000 /dev/zero")
+        time.sleep(0.3)
+        assert quick.exec_command("printf 42").stdout == b"42"
+        assert sum(map(len, channel)) == 30_000_000
+
+
+DIFFERENT = {
+    "password": {"password": "another"},
+    "user": {"user": "nopw"},
+    "host_key_checking": {"host_key_checking": False},
+    "ciphers": {"ciphers": "aes256-ctr"},
+    "agent": {"agent": True},
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_what_differs_is_not_shared(new_sshd, name):
+    """A connection with any other setting makes a login of its own."""
+    host = new_sshd()
+    if name == "user" and not host.has_accounts:
+        pytest.fail("the lab has no second user here")
+    connected(host)
+    assert not connected(host, **DIFFERENT[name]).reused
+    wait_for(lambda: host.logins() == 2)
+
+
+def test_a_wrong_password_never_gets_another_ones_session(new_sshd):
+    """Who does not know the password gets no session, though one with the right password is held."""
+    host = new_sshd()
+    if not host.has_accounts:
+        pytest.fail("the lab has no passwords here")
+    changes = {"identities": None, "user": "ansible"}
+    assert connected(host, password=host.password, **changes).exec_command("id -un").stdout == b"ansible\n"
+    with pytest.raises(errors.AuthenticationError) as caught:
+        connected(host, password="wrong", **changes)
+    assert caught.value.attempts
+    assert "wrong" not in str(caught.value)
+
+
+def test_two_ports_of_one_address(new_sshd):
+    """Two servers on one address are two sessions, and each command runs where it belongs."""
+    one, two = new_sshd(), new_sshd()
+    for host in (one, two, one):
+        done = connected(host).exec_command("echo $SSH_CONNECTION")
+        assert done.stdout.split()[-1] == str(host.port).encode()
+    assert (one.logins(), two.logins()) == (1, 1)
+
+
+def test_an_unknown_host_key_is_asked_about_in_the_client(new_sshd, tmp_path):
+    """The client's own policy decides about an unknown key, and its own exception is what it gets back."""
+    host = new_sshd()
+    asked = []
+
+    class Policy(MissingHostKeyPolicy):
+        def missing_host_key(self, session, hostname, username, key_type, fingerprint, message):
+            asked.append((hostname, session.port, key_type))
+            if len(asked) == 1:
+                raise LookupError("not today")
+            session.hostkey_auto_add(username)
+
+    file = tmp_path / "known_hosts"
+    with MuxSession(30) as session:
+        session.set_missing_host_key_policy(Policy())
+        with pytest.raises(LookupError, match="not today"):
+            session.connect(**keywords(host, knownhosts=str(file)))
+        session.connect(**keywords(host, knownhosts=str(file)))
+    assert asked == [(host.address, host.port, "ssh-ed25519")] * 2
+    assert host.host_keys[0].split()[1] in file.read_text()
+
+
+@pytest.fixture
+def open_directory():
+    """A directory that all users of the lab can write to."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+def test_a_killed_client_takes_its_command_with_it(new_sshd, open_directory):
+    """The remote process of a client that was killed gets a hang-up; the session stays for the others."""
+    host = new_sshd()
+    if host.has_accounts:
+        host.user = "ansible"  # OpenSSH forwards no signals to root's processes
+    mark = open_directory / "mark"
+    process = client(host, f"echo $$ > {mark}.new; mv {mark}.new {mark}; exec sleep 300")
+    wait_for(mark.exists)
+    process.kill()
+    process.wait()
+    # A closed channel alone would let it sleep on.
+    wait_for(lambda: not Path(f"/proc/{int(mark.read_text())}").exists())
+    assert connected(host).reused
+
+
+def test_a_killed_holder_is_an_error_and_nothing_runs_twice(new_sshd, tmp_path, directory):
+    """A command in flight fails as a lost connection and is not run again; the next client starts another holder."""
+    host = new_sshd()
+    mark = tmp_path / "mark"
+    session = connected(host)
+    with session.new_channel() as channel:
+        channel.request_exec(f"echo run >> {mark}; sleep 0.2; echo out; sleep 60")
+        assert channel.read() == b"out\n"
+        for pid in mux_lab.pids(directory):
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(errors.LibsshChannelConnectionError):
+            channel.communicate()
+    assert connected(host).exec_command("printf 42").stdout == b"42"
+    assert mark.read_text() == "run\n"
+    assert host.logins() == 2
+
+
+def test_a_restarted_server_is_reconnected(new_sshd):
+    """The next command after the server's restart logs in again, without an error."""
+    host = new_sshd()
+    session = connected(host)
+    assert session.exec_command("printf 42").stdout == b"42"
+    host.restart()
+    assert session.exec_command("printf 42").stdout == b"42"
+    assert host.logins() == 2
+
+
+def test_reset_ends_exactly_that_session(new_sshd):
+    """After a reset that host is logged in to anew, and the other one is not."""
+    one, two = new_sshd(), new_sshd()
+    connected(one)
+    connected(two)
+    assert connected(one).reset()
+    assert not connected(one).reused
+    assert connected(two).reused
+
+
+def test_an_idle_session_ends_and_then_the_holder(new_sshd, directory):
+    """After its seconds a session is closed; a holder without sessions and clients ends, and takes its socket along."""
+    host = new_sshd()
+    with connected(host, persist=1) as session:
+        session.exec_command("true")
+    wait_for(lambda: not host.connections())
+    assert mux_lab.gone(directory)
+    assert not list(directory.glob("*.sock"))
+
+
+def test_files_there_and_back(sshd, tmp_path):
+    """Files go by the holder's own SFTP client, with their modes; errors are those of SFTP."""
+    source, remote, target = tmp_path / "source", tmp_path / "remote", tmp_path / "target"
+    source.write_bytes(os.urandom(1 << 20))
+    source.chmod(0o640)
+    session = connected(sshd)
+    with session.sftp() as sftp:
+        sftp.put(str(source), str(remote))
+        sftp.get(str(remote), str(target))
+        assert target.read_bytes() == remote.read_bytes() == source.read_bytes()
+        assert (remote.stat().st_mode & 0o777, target.stat().st_mode & 0o777) == (0o640, 0o640)
+        with pytest.raises(FileNotFoundError) as caught:
+            sftp.get(str(tmp_path / "absent"), str(target))
+        assert caught.value.filename == str(tmp_path / "absent")
+        with pytest.raises(FileNotFoundError):
+            sftp.put(str(source), str(tmp_path / "absent/x"))
+        assert "source" in sftp.listdir(str(tmp_path))  # what the holder has no short way for
+    session.scp().get(str(remote), str(tmp_path / "by_scp"))
+    assert (tmp_path / "by_scp").read_bytes() == source.read_bytes()
+
+
+def test_a_channel_goes_from_client_to_client(sshd):
+    """A shell that one client keeps is taken by the next one, with its state and with output that nobody has read."""
+    first = connected(sshd)
+    shell = first.new_channel()
+    shell.request_exec("exec sh")
+    shell.write(b"x=42; echo ready\n")
+    assert shell.read() == b"ready\n"
+    shell.write(b"echo later\n")
+    first.keep(shell, "cli")
+    first.close()
+    second = connected(sshd)
+    taken = second.take("cli")
+    assert taken is not None
+    assert taken.read() == b"later\n"
+    taken.write(b"echo $x; exit 7\n")
+    assert taken.read() == b"42\n"
+    assert taken.wait(10) == 7
+    assert second.take("cli") is None
+
+
+def test_no_secret_is_to_be_seen(new_sshd, directory):
+    """A password is in no command line, no environment and no file of the holder's, and its memory is closed to others."""
+    host = new_sshd()
+    if not host.has_accounts:
+        pytest.fail("the lab has no passwords here")
+    connected(host, password=host.password, identities=None, user="ansible")
+    (pid,) = mux_lab.pids(directory)
+    secret = host.password.encode()
+    assert secret not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert secret not in Path(f"/proc/{pid}/environ").read_bytes()
+    assert "Max core file size 0 0" in " ".join(Path(f"/proc/{pid}/limits").read_text().split())
+    assert all(path.stat().st_size == 0 for path in directory.iterdir())
+    assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)} == {"/dev/null"}
+
+
+def test_a_directory_that_others_can_enter_is_refused(sshd, directory):
+    """A directory for the socket that is open to others is not used, and the reason is told."""
+    directory.mkdir(mode=0o755)
+    with pytest.raises(MuxUnavailable, match="open to others"):
+        connected(sshd)
+
+
+def test_a_long_path_is_no_hindrance(sshd, tmp_path):
+    """The directory's path may be longer than the address of a socket."""
+    deep = tmp_path / ("d" * 120)
+    with mux_lab.own_directory(deep):
+        assert connected(sshd).exec_command("printf 42").stdout == b"42"
+
+
+def test_the_command_line(new_sshd):
+    """``mux list``, ``close`` and ``stop`` show and end what is held."""
+    host = new_sshd()
+    connected(host)
+
+    def mux(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "pylibsshext", "mux", *words], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+
+    label = f"{host.user}@{host.address}:{host.port}"
+    assert label in mux("list")
+    assert mux("close", label) == "1 sessions closed\n"
+    assert label not in mux("list")
+    assert mux("stop") == "stopped\n"

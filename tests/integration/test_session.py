@@ -1,0 +1,423 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Sessions: connecting, options, what was negotiated, ends and new beginnings."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+import pylibsshext
+from pylibsshext.errors import (
+    LibsshConnectionError,
+    LibsshException,
+    LibsshSessionException,
+    LibsshSessionTimeout,
+)
+from pylibsshext.session import Session
+
+from .conftest import login
+
+
+def test_connect_with_every_kind_of_text(sshd, connect):
+    """Host, user, key and file names are text, bytes, or subclasses of them; the port is a number or digits."""
+
+    class Tagged(str):
+        __slots__ = ()
+
+    key = sshd.key.read_text()
+    for kind in (str, str.encode, Tagged):
+        session = connect(
+            sshd,
+            host=kind(sshd.address),
+            port=str(sshd.port),
+            user=kind(sshd.user),
+            private_key=kind(key),
+            knownhosts=kind(str(sshd.known_hosts_file)),
+        )
+        assert session.exec_command("echo fine").stdout == b"fine\n"
+        session.close()
+
+
+def test_options_in_the_constructor(sshd):
+    """What the constructor is given holds for connect()."""
+    options = login(sshd)
+    now = {name: options.pop(name) for name in ("private_key", "look_for_keys", "config_file")}
+    with Session(**options) as session:
+        assert session.port == sshd.port
+        session.connect(**now)
+        assert session.is_connected
+
+
+def test_with_block(sshd):
+    """A with block closes the session, also after an exception."""
+    with pytest.raises(ZeroDivisionError), Session() as session:
+        session.connect(**login(sshd))
+        raise ZeroDivisionError
+    assert not session.is_connected
+
+
+def test_reconnect(sshd, session):
+    """A session can be connected again after disconnect() and after close(), with other options too."""
+    for end in (session.disconnect, session.close):
+        end()
+        end()
+        assert not session.is_connected
+        session.connect(**login(sshd))
+        assert session.exec_command("echo again").stdout == b"again\n"
+
+
+def test_reconnect_remembers_options(sshd, session):
+    """Options hold for the next connect; the secrets do not."""
+    session.close()
+    session.connect(private_key=sshd.key.read_bytes(), look_for_keys=False, config_file="none")
+    assert session.exec_command("echo again").stdout == b"again\n"
+
+
+def test_connect_after_a_failure(sshd):
+    """A session whose connect() failed can be connected."""
+    with Session() as session:
+        with pytest.raises(LibsshSessionException):
+            session.connect(**login(sshd, private_key=None))
+        session.connect(**login(sshd))
+        assert session.is_connected
+
+
+def test_connect_twice(sshd, session):
+    """Connecting a connected session is an error that leaves it connected."""
+    with pytest.raises(LibsshSessionException, match="connected already"):
+        session.connect(**login(sshd))
+    assert session.exec_command("echo still").stdout == b"still\n"
+
+
+def test_other_end_of_the_same_session(session):
+    """After disconnect() the session is not connected, and says so."""
+    session.disconnect()
+    with pytest.raises(LibsshException, match="not connected"):
+        session.exec_command("true")
+
+
+def test_is_connected_notices(new_sshd, connect):
+    """is_connected is false soon after the server's side has died, without anything being sent."""
+    host = new_sshd()
+    session = connect(host)
+    assert session.is_connected
+    host.kill_connections()
+    end = time.monotonic() + 3
+    while session.is_connected and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not session.is_connected
+
+
+def test_subclass(sshd):
+    """Programs subclass Session with a connect() of their own."""
+
+    class Mine(Session):
+        def connect(self, **kwargs):
+            super().connect(**login(sshd), **kwargs)
+
+    with Mine() as session:
+        session.connect()
+        assert session.exec_command("echo mine").stdout == b"mine\n"
+
+
+def test_fd(sshd):
+    """A connected socket can be handed in; the caller's own descriptor stays open."""
+    with socket.create_connection((sshd.address, sshd.port)) as sock, Session() as session:
+        session.connect(**login(sshd, fd=sock.fileno()))
+        assert session.exec_command("echo by fd").stdout == b"by fd\n"
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        session.close()
+        assert sock.fileno() >= 0
+        os.fstat(sock.fileno())
+
+
+def test_nodelay(sshd):
+    """TCP_NODELAY is on unless it is not wanted."""
+    for nodelay in (True, False):
+        with socket.create_connection((sshd.address, sshd.port)) as sock, Session() as session:
+            session.connect(**login(sshd, fd=sock.fileno(), nodelay=nodelay))
+            assert bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)) is nodelay
+
+
+@pytest.mark.parametrize("fd", [-1, 9999])
+def test_fd_that_is_none(sshd, fd):
+    """A descriptor that is not a connection is an error."""
+    with pytest.raises((LibsshSessionException, ValueError)):
+        Session().connect(**login(sshd, fd=fd))
+
+
+def test_info(session, sshd):
+    """The session tells what was negotiated, as ssh -v does."""
+    info = session.info
+    assert info.host_key_type == "ssh-ed25519"
+    assert info.host_key_fingerprint in sshd.run("ssh-keygen", "-lf", sshd.directory / "ssh_host_ed25519_key.pub").stdout
+    assert info.server_banner.startswith("SSH-2.0-OpenSSH_")
+    assert info.client_banner.startswith("SSH-2.0-")
+    assert info.auth_method == "publickey"
+    assert info.kex
+    assert info.cipher_in == info.cipher_out
+    assert info.issue_banner is None
+
+
+def test_issue_banner(new_sshd, connect):
+    """The text that a server shows before the login is kept."""
+    assert connect(new_sshd(banner="Authorised use only.\n")).info.issue_banner == "Authorised use only.\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "field"),
+    [
+        ("ciphers", "aes256-ctr", "cipher_out"),
+        ("ciphers", "chacha20-poly1305@openssh.com", "cipher_in"),
+        ("key_exchange_algorithms", "ecdh-sha2-nistp256", "kex"),
+        ("key_exchange_algorithms", "curve25519-sha256", "kex"),
+    ],
+)
+def test_algorithms(sshd, connect, option, value, field):
+    """Ciphers and key exchange are what was asked for."""
+    assert getattr(connect(sshd, **{option: value}).info, field) == value
+
+
+def test_macs(sshd, connect):
+    """So are MACs, where the cipher has use for one."""
+    info = connect(sshd, ciphers="aes128-ctr", macs="hmac-sha2-512").info
+    assert (info.mac_in, info.mac_out) == ("hmac-sha2-512", "hmac-sha2-512")
+
+
+def test_hostkeys(new_sshd, connect):
+    """The type of host key can be chosen, and is otherwise one that is on record."""
+    host = new_sshd(host_keys=("ed25519", "ecdsa", "rsa"))
+    for algorithm, kind in (("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"), ("rsa-sha2-512", "ssh-rsa")):
+        assert connect(host, hostkeys=algorithm).info.host_key_type == kind
+    known = host.directory / "only-rsa"
+    known.write_text("".join(line for line in host.known_hosts.splitlines(True) if " ssh-rsa " in line))
+    assert connect(host, knownhosts=str(known)).info.host_key_type == "ssh-rsa"
+
+
+def test_no_algorithm_in_common(new_sshd, connect):
+    """Where there is no common algorithm, the error has both lists."""
+    host = new_sshd(sshd_config="Ciphers aes256-ctr")
+    with pytest.raises(LibsshSessionException) as caught:
+        connect(host, ciphers="aes128-ctr")
+    assert "aes256-ctr" in str(caught.value)
+    assert "aes128-ctr" in str(caught.value)
+
+
+def test_lists_with_changes(sshd, connect):
+    """Lists may be changes of the default: + adds, - removes, ^ puts first; libssh 0.10 says that it knows none."""
+    if pylibsshext.__libssh_version__.startswith("0.10."):
+        with pytest.raises(LibsshSessionException, match="aes192-ctr"):
+            connect(sshd, ciphers="^aes192-ctr")
+        return
+    assert connect(sshd, ciphers="^aes192-ctr").info.cipher_in == "aes192-ctr"
+    usual = connect(sshd).info.kex
+    assert connect(sshd, key_exchange_algorithms=f"-{usual},{usual}@openssh.com").info.kex != usual
+
+
+@pytest.mark.parametrize("value", ["yes", True])
+def test_compression(sshd, connect, value):
+    """With compression, megabytes of zeros are kilobytes on the wire."""
+    session = connect(sshd, compression=value)
+    assert len(session.exec_command("head -c 5000000 /dev/zero").stdout) == 5_000_000
+
+
+def test_compression_on_the_wire(sshd, connect, relay):
+    """Compression is real: counted on the wire."""
+    sizes = []
+    for value in ("no", "yes"):
+        far, link = relay(sshd)
+        connect(far, compression=value).exec_command("head -c 5000000 /dev/zero")
+        sizes.append(link.stats()["down"])
+    assert sizes[0] > 5_000_000
+    assert sizes[1] < 500_000
+
+
+def test_unknown_algorithm(sshd, connect):
+    """A name that libssh does not know is an error that names the option."""
+    with pytest.raises(LibsshSessionException, match="ciphers"):
+        connect(sshd, ciphers="rot13")
+
+
+def test_config_file(sshd, connect, tmp_path):
+    """An ssh_config file is read; what connect() is given itself wins over it."""
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host lab\n HostName {sshd.address}\n Port {sshd.port}\n User {sshd.user}\n IdentityFile {sshd.key}\n"
+        f" UserKnownHostsFile {sshd.known_hosts_file}\n Ciphers aes256-ctr\n"
+    )
+    with Session() as session:
+        session.connect(host="lab", config_file=str(config))
+        assert session.info.cipher_in == "aes256-ctr"
+        session.close()
+        session.connect(host="lab", config_file=config, ciphers="aes128-ctr")
+        assert session.info.cipher_in == "aes128-ctr"
+
+
+def test_config_file_by_default(sshd, monkeypatch, tmp_path):
+    """~/.ssh/config counts, where ~ is $HOME; "none" leaves it out."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text(f"Host lab\n HostName {sshd.address}\n Port {sshd.port}\n User {sshd.user}\n")
+    (tmp_path / ".ssh" / "known_hosts").write_text(sshd.known_hosts)
+    (tmp_path / ".ssh" / "id_ed25519").write_bytes(sshd.key.read_bytes())
+    with Session() as session:
+        session.connect(host="lab")
+        assert session.info.auth_method == "publickey"
+    with Session() as session, pytest.raises(LibsshSessionException, match="lab"):
+        session.connect(host="lab", config_file="none", timeout=5)
+
+
+def test_config_file_that_is_missing(sshd, connect, tmp_path):
+    """A file that is named and not there is an error."""
+    with pytest.raises(LibsshSessionException, match="nowhere"):
+        connect(sshd, config_file=str(tmp_path / "nowhere"))
+
+
+def test_options_are_remembered():
+    """get_ssh_options() returns what was set."""
+    session = Session("example.test", port=2222, user="me")
+    session.set_ssh_options("knownhosts", "/tmp/somewhere")
+    assert session.get_ssh_options("host") == "example.test"
+    assert session.get_ssh_options("user") == "me"
+    assert session.get_ssh_options("knownhosts") == "/tmp/somewhere"
+    assert (session.get_ssh_options("port"), session.port) == (2222, 2222)
+
+
+def test_refused(sshd, connect):
+    """A port where nobody listens is a ConnectionError at once, with host and port in its text."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+        with pytest.raises(LibsshConnectionError, match=f"127.0.0.1.*{port}") as caught:
+            connect(sshd, port=port)
+    assert isinstance(caught.value, ConnectionError)
+
+
+def test_unknown_name(sshd, connect):
+    """A host name that does not exist is an error that names it."""
+    with pytest.raises(LibsshSessionException, match=r"no-such-host\.invalid"):
+        connect(sshd, host="no-such-host.invalid", timeout=5)
+
+
+def test_without_host():
+    """Without a host there is nothing to connect to."""
+    with pytest.raises(LibsshSessionException, match="Hostname required"):
+        Session().connect(config_file="none")
+
+
+@pytest.mark.parametrize("greeting", ["silent", "banner-only", "http"])
+def test_servers_that_stall(bad_server, connect, soon, greeting):
+    """`timeout` is the time to be connected, whatever the server does instead."""
+    host = bad_server(greeting=greeting)
+    with soon(1.0, 0.4), pytest.raises(LibsshSessionTimeout) as caught:
+        connect(host, timeout=1)
+    assert isinstance(caught.value, TimeoutError)
+
+
+@pytest.mark.parametrize("greeting", ["garbage", "endless", "close", "reset", "banner-close"])
+def test_servers_that_are_none(bad_server, connect, greeting):
+    """What is no SSH server, or hangs up, is an error at once and not a hang."""
+    host = bad_server(greeting=greeting)
+    began = time.monotonic()
+    with pytest.raises(LibsshSessionException):
+        connect(host, timeout=5)
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("greeting", ["chatter", "drip"])
+def test_servers_that_take_their_time(bad_server, connect, greeting):
+    """Lines before the version (RFC 4253 section 4.2), or a version that comes byte by byte, are fine."""
+    session = connect(bad_server(greeting=greeting, delay=0.01), timeout=20)
+    assert session.exec_command("echo fine").stdout == b"fine\n"
+
+
+def test_black_hole(dead_address, soon):
+    """A host that does not answer at all: the same time-out."""
+    host, port = dead_address
+    with soon(0.7), pytest.raises(LibsshSessionTimeout):
+        Session().connect(host=host, port=port, timeout=0, timeout_usec=700_000, config_file="none")
+
+
+def test_deaf_after_login(bad_server, connect, soon):
+    """A server that answers nothing after the login: opening a channel times out."""
+    session = connect(bad_server(deaf=True), timeout=1)
+    with soon(1.0), pytest.raises(LibsshException) as caught:
+        session.new_channel()
+    assert isinstance(caught.value, TimeoutError)
+
+
+def test_open_session_retries(bad_server, connect):
+    """A server that is slow to open a channel is waited for longer with open_session_retries."""
+    host = bad_server(open_delay=1.5)
+    session = connect(host, timeout=1)
+    with pytest.raises(TimeoutError):
+        session.new_channel()
+    session = connect(host, timeout=1, open_session_retries=2)
+    assert session.exec_command("echo opened").stdout == b"opened\n"
+
+
+def test_refused_channel(bad_server, connect):
+    """A channel too many is refused with the server's reason; the others go on."""
+    session = connect(bad_server(max_channels=2))
+    channels = [session.new_channel(), session.new_channel()]
+    with pytest.raises(LibsshException, match="too many channels"):
+        session.new_channel()
+    channels[0].request_exec("echo on")
+    assert channels[0].read(timeout=20) == b"on\n"
+
+
+def test_proxycommand(sshd, connect):
+    """A proxy command stands between; it is gone after the close."""
+    program = os.path.join(os.path.dirname(__file__), "..", "crash", "programs", "pipe.py")
+    session = connect(sshd, proxycommand=f"python3 {program} %h %p")
+    assert session.exec_command("echo through").stdout == b"through\n"
+
+
+def test_unknown_keyword(sshd, connect):
+    """An unknown keyword is a warning that names the nearest known one, as programs pass what 1.4.0 ignored."""
+    with pytest.warns(UserWarning, match=r"'usr'.*'user'"):
+        connect(sshd, usr="somebody")
+
+
+def test_keepalive(session):
+    """send_keepalive() does not disturb the session."""
+    for _ in range(5):
+        session.send_keepalive()
+    assert session.exec_command("echo alive").stdout == b"alive\n"
+
+
+def test_dropped_sessions_close_their_connection(new_sshd):
+    """A session that is only dropped closes its connection."""
+    host = new_sshd()
+    session = Session()
+    session.connect(**login(host))
+    assert len(host.connections()) == 1
+    del session
+    end = time.monotonic() + 5
+    while host.connections() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not host.connections()
+
+
+def test_many_sessions(sshd, connect):
+    """Sessions do not disturb each other, nor does the end of one."""
+    sessions = [connect(sshd, key_exchange_algorithms="curve25519-sha256") for _ in range(20)]
+    sessions[7].close()
+    for number, one in enumerate(sessions):
+        if number != 7:
+            assert one.exec_command(f"echo {number}").stdout == b"%d\n" % number
+
+
+def test_ticker_runs_while_connecting(bad_server, connect, ticker):
+    """Connecting does not hold the GIL."""
+    host = bad_server(greeting="slow", delay=0.5)
+    with ticker() as ticks:
+        began = time.monotonic()
+        connect(host, key_exchange_algorithms="curve25519-sha256")
+        took = time.monotonic() - began
+    assert len(ticks) > took * 100 * 0.5
+    assert threading.active_count() < 20

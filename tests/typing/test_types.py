@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What type checkers see: the library, its examples, and the compiled module beside its stub."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.lab.fixtures import missing
+
+ROOT = Path(__file__).resolve().parents[2]
+# What Cython adds, and nobody calls.
+UNSTUBBED = r"""
+pylibsshext\._core\.__(reduce|setstate)_cython__
+pylibsshext\._core\.__test__
+"""
+
+
+@pytest.fixture
+def mypy(tmp_path):
+    """Run mypy, or another module of its."""
+    if not importlib.util.find_spec("mypy"):
+        missing("mypy")
+
+    def run(*argv, module="mypy"):
+        return subprocess.run(
+            [sys.executable, "-m", module, *map(str, argv)],
+            cwd=ROOT,
+            env={**os.environ, "MYPY_CACHE_DIR": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+
+    return run
+
+
+def test_examples(mypy):
+    """The examples are strictly typed: so is what they use of the library."""
+    done = mypy("--strict", *sorted((ROOT / "examples").glob("*.py")))
+    assert done.returncode == 0, done.stdout
+
+
+def test_stub_is_true(mypy, tmp_path):
+    """The stub of the compiled module has what the module has, and nothing else."""
+    (tmp_path / "allowed").write_text(UNSTUBBED)
+    done = mypy(
+        "pylibsshext._core",
+        "--mypy-config-file",
+        ROOT / "pyproject.toml",
+        "--allowlist",
+        tmp_path / "allowed",
+        module="mypy.stubtest",
+    )
+    assert done.returncode == 0, done.stdout
+
+
+RIGHT = """
+from pylibsshext.session import Session, AutoAddPolicy
+from pylibsshext.channel import Channel, Completed
+with Session("host", port=22) as session:
+    session.set_missing_host_key_policy(AutoAddPolicy)
+    done: Completed = session.exec_command("true", stdin=b"", env={"A": "1"}, timeout=1.5)
+    output: bytes = done.stdout
+    status: int = done.returncode
+    signal: str | None = done.signal
+    channel: Channel = session.new_channel()
+    data: bytes | None = channel.recv()
+    pieces: list[bytes] = list(channel)
+    kex: str | None = session.info.kex
+"""
+WRONG = [
+    "session.exec_command(5)",
+    "session.exec_command('true', timeout='1')",
+    "session.exec_command('true', shell=True)",
+    "session.new_channel().send_signal(15)",
+    "session.new_channel().read('10')",
+    "text: str = session.exec_command('true').stdout",
+    "session.set_missing_host_key_policy('auto')",
+    "session.no_such_method()",
+]
+
+
+def test_users_programs(mypy, tmp_path):
+    """A program that is right passes; of one that is wrong, each wrong line is found."""
+    (tmp_path / "right.py").write_text(RIGHT)
+    lines = ["from pylibsshext.session import Session", "session = Session()", *WRONG]
+    (tmp_path / "wrong.py").write_text("\n".join(lines) + "\n")
+    right = mypy("--strict", tmp_path / "right.py")
+    assert right.returncode == 0, right.stdout
+    found = mypy("--strict", tmp_path / "wrong.py").stdout
+    assert [n for n in range(3, len(lines) + 1) if f"wrong.py:{n}:" not in found] == []
+
+
+def test_marked_as_typed():
+    """The package says that it is typed (PEP 561)."""
+    assert (ROOT / "pylibsshext" / "py.typed").exists()

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options of the plugin as keywords of the library."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.ansible.netcommon.plugins.module_utils import _connection_options as subject
+
+
+class Tagged(str):
+    """A stand-in for the tagged strings of ansible-core 2.19 and later."""
+
+    __slots__ = ()
+
+
+def test_only_what_is_set_is_handed_on():
+    """The library's defaults, and the configuration file's, stand where nothing is set."""
+    options = dict.fromkeys(subject.OPTIONS) | {"remote_addr": "h", "hostkeys": "", "look_for_keys": False, "timeout": 10}
+    assert subject.connect_keywords(options) == {"host": "h", "look_for_keys": False, "timeout": 10}
+
+
+def test_key_file_and_paths_of_the_home_directory(monkeypatch):
+    """A tilde means the home directory, in each option that is a path."""
+    monkeypatch.setenv("HOME", "/home/me")
+    options = {"private_key_file": "~/key", "known_hosts_file": "~/known", "config_file": "~/config"}
+    assert subject.connect_keywords(options) == {
+        "identities": ["/home/me/key"],
+        "knownhosts": "/home/me/known",
+        "config_file": "/home/me/config",
+    }
+
+
+@pytest.mark.parametrize("value", [Tagged("x"), [Tagged("x")], 5, True, None])
+def test_values_are_exact_builtins(value):
+    """No subclass reaches the extension module."""
+    result = subject.plain(value)
+    assert result == value
+    assert type(result) in (str, list, int, bool, type(None))
+    assert not isinstance(result, list) or type(result[0]) is str
+
+
+def test_arguments_fill_what_is_not_set():
+    """An option that the user has set wins over ssh_args; a default does not."""
+    options = {"port": None, "proxy_command": "", "timeout": 10, "remote_user": "me", "host_key_checking": True}
+    arguments = {"port": 1, "proxy_command": "p", "timeout": 3, "remote_user": "you", "host_key_checking": False}
+    assert subject.merged(options, arguments) == arguments | {"remote_user": "me"}
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"remote_addr": "h"}, "h:22"),
+        ({"remote_addr": "h", "port": 2222, "remote_user": "me"}, "me@h:2222"),
+        ({"remote_addr": "fe80::1", "port": None}, "[fe80::1]:22"),
+    ],
+)
+def test_destination_is_what_people_write(options, text):
+    """User, host and port in one word."""
+    assert subject.destination(options) == text
