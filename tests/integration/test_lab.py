@@ -156,10 +156,11 @@ def test_setup_script(container_host: NewHost) -> None:
     assert not Path("/etc/lab-setup").exists()
 
 
-def test_the_home_on_loopback_is_empty(sshd: Host) -> None:
+def test_the_home_on_loopback_is_empty(new_sshd: NewHost) -> None:
     """No shell start-up file of the real user runs in a command, and no relative path leads into the real home."""
-    said = ssh(sshd, "echo $HOME; cd && ls -A").stdout.splitlines()
-    assert said == [str(sshd.directory / "home" / sshd.user)]
+    host = new_sshd()
+    said = ssh(host, "echo $HOME; cd && ls -A").stdout.splitlines()
+    assert said == [str(host.directory / "home" / host.user)]
 
 
 def test_other_servers_log_in(other_server: Callable[..., Host]) -> None:
