@@ -424,7 +424,7 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
-from ..module_utils import _advice, _bundled, _command, _connection_options, _ssh_args
+from ..module_utils import _bundled, _command, _connection_options, _ssh_args
 from ..module_utils._connection_options import destination
 from ..module_utils._escalation import Escalation, EscalationError
 from ..module_utils._session import end_session, open_session
@@ -627,6 +627,6 @@ class Connection(ConnectionBase):
             raise AnsibleConnectionFailure(self._failure(doing, exc)) from None
 
     def _failure(self, doing: str, error: Exception) -> str:
-        advice = _advice.advice(error, self._wanted["remote_addr"], self._wanted["port"] or 22)
+        advice = self._library.advice.advice(error, self._wanted["remote_addr"], self._wanted["port"] or 22)
         text = f"Failed to {doing} ({destination(self._wanted)}): {error}"
         return f"{text.rstrip('.')}. {advice}" if advice else text

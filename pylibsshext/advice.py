@@ -1,5 +1,8 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""What to do about a connection that failed, by what went wrong. Private to this collection."""
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What to do about a connection that failed, by what went wrong, in the words of an Ansible inventory.
+
+The connection plugin ends its errors with it, and the doctor its report.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Each way in which connecting fails has its advice."""
 
 from __future__ import annotations
@@ -6,9 +6,9 @@ from __future__ import annotations
 import builtins
 
 import pytest
-from ansible_collections.ansible.netcommon.plugins.module_utils._advice import _ADVICE, advice
 
 from pylibsshext import errors
+from pylibsshext.advice import _ADVICE, advice
 
 
 @pytest.mark.parametrize(
