@@ -8,7 +8,10 @@ import importlib
 import sys
 
 # Name of a command: what it does, and the module that has its add_arguments(parser) and run(arguments) -> exit status.
-_COMMANDS = {"mux": ("look at the connection holder, and end it", ".mux.command")}
+_COMMANDS = {
+    "doctor": ("explain a connection, step by step", ".doctor.command"),
+    "mux": ("look at the connection holder, and end it", ".mux.command"),
+}
 
 
 def main(words: list[str] | None = None) -> int:

@@ -23,7 +23,12 @@ _ADVICE = {
     ),
     "TimeoutError": "Check ansible_host and ansible_port, that no firewall drops the packets, or raise the timeout (-T, ansible_ssh_timeout).",
 }
+TURNED_AWAY = (
+    "Check ansible_port. If it is the right one, the server turns this machine away: look at its log, at MaxStartups and "
+    "PerSourcePenalties of sshd_config, and at what blocks addresses there (fail2ban, hosts.deny)."
+)
 _BY_ERRNO = {
+    errno.ECONNRESET: TURNED_AWAY,
     errno.ECONNREFUSED: "Check ansible_host and ansible_port, and that the SSH server runs.",
     errno.EHOSTUNREACH: "Check ansible_host, and the network between here and there.",
     errno.ENETUNREACH: "Check ansible_host, and the network between here and there.",

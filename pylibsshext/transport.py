@@ -46,8 +46,8 @@ def connect_tcp(
     *family* is ``AF_INET``, ``AF_INET6`` or 0 for both. The error of a failure names host, port and each address tried.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    targets = _resolve(host, port, family, deadline)
-    sources = _resolve(bind_address, 0, family, deadline) if bind_address else []
+    targets = resolve(host, port, family, deadline)
+    sources = resolve(bind_address, 0, family, deadline) if bind_address else []
     failures: list[str] = []
     code = 0
     for index, target in enumerate(targets):
@@ -241,7 +241,7 @@ def _outcome(sock: socket.socket, share: float | None) -> int:
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 
-def _resolve(host: str, port: int, family: int, deadline: float | None) -> list[_Target]:
+def resolve(host: str, port: int, family: int, deadline: float | None) -> list[_Target]:
     """Return the addresses of a host in the system's order, before the deadline."""
     if not host:  # which getaddrinfo takes for this machine
         raise socket.gaierror(socket.EAI_NONAME, "resolving the host name failed: it is empty")

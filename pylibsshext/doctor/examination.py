@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The examination: one connection, watched on its way."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .. import _core, hostkeys, options, transport
+from .._version import __version__
+from ..errors import LibsshException
+from ..session import Session
+from . import inventory
+from .report import Report
+from .tap import Tap
+
+
+def examine(**keywords: Any) -> Report:
+    """Connect as ``Session.connect(**keywords)`` does, and report how that went; nothing is changed here or there."""
+    from .steps import findings
+
+    with Watched() as session:
+        error = None
+        try:
+            session.connect(**keywords)
+        except LibsshException as exc:
+            error = exc
+        versions = {"pylibsshext": __version__, "libssh": _core.LIBSSH_VERSION, "Python": platform.python_version()}
+        return Report(session.target, versions, findings(session, error), inventory.variables(keywords))
+
+
+class Watched(Session):
+    """A session that takes notes on its way; what it has not noted has not been reached."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tap: Tap | None = None
+        self.files: list[str] | None = None
+        self.proxy = ""
+        self.addresses: list[str] | None = None
+        self.took: dict[str, float] = {}
+        self.peer = ""
+        self.host_key: tuple[str, bytes] | None = None
+        self.checking = False
+        self.trusted = ""
+
+    def _configure(self, given: Mapping[str, Any]) -> None:
+        super()._configure(given)
+        self.files = options.config_files(given.get("config_file"), given.get("ssh_dir"))
+        self.proxy = self.get_ssh_options("proxycommand") or ""
+
+    def _socket(self, given: Mapping[str, Any], deadline: float) -> socket.socket:
+        if "fd" not in given and not self.proxy:
+            began = time.monotonic()
+            found = transport.resolve(self.get_ssh_options("host"), self.port or 22, 0, deadline)
+            self.addresses = [address[0] for _, address in found]
+            self.took["name"] = time.monotonic() - began
+        began = time.monotonic()
+        sock = super()._socket(given, deadline)
+        self.took["connection"] = time.monotonic() - began
+        self.peer = _name_of_peer(sock)
+        self.tap = Tap(sock)
+        return self.tap.end
+
+    def _establish(self, given: Mapping[str, Any]) -> None:
+        began = time.monotonic()
+        super()._establish(given)
+        self.took["algorithms"] = time.monotonic() - began
+        self.host_key = self._server_key()
+
+    def verify_knownhost(self) -> bool:
+        self.checking = True
+        result = super().verify_knownhost()
+        key_type, blob = self._server_key()
+        host = self.get_ssh_options("host") or ""
+        self.trusted = hostkeys.lookup(self._known_hosts, host, self.port or 22, key_type, blob).text
+        return result
+
+    @property
+    def sent(self) -> bytes:
+        """How our side of the connection began."""
+        return self.tap.sent if self.tap is not None else b""
+
+    @property
+    def received(self) -> bytes:
+        """How the server's side of the connection began."""
+        return self.tap.received if self.tap is not None else b""
+
+    @property
+    def target(self) -> str:
+        """Who is to be reached, and where."""
+        user, host = self.get_ssh_options("user"), self.get_ssh_options("host") or "the given socket"
+        return f"{user + '@' if user else ''}{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def close(self) -> None:
+        super().close()
+        if self.tap is not None:
+            self.tap.close()
+
+
+def _name_of_peer(sock: socket.socket) -> str:
+    """Return the address at the other end, "" where that is no network's."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return ""
+    try:
+        host, port = sock.getpeername()[:2]
+    except OSError:
+        return ""  # it is gone already
+    return f"{host} port {port}"

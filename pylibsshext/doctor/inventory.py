@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""From the keywords of a connection to the variables of an Ansible inventory that make the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+PLUGIN = "ansible.netcommon.libssh"
+
+# Keyword of Session.connect: variable of the connection plugin. Those that are None are told by a variable of their own below.
+VARIABLES = {
+    "host": "ansible_host",
+    "port": "ansible_port",
+    "user": "ansible_user",
+    "identities": "ansible_private_key_file",
+    "knownhosts": "ansible_libssh_known_hosts_file",
+    "config_file": "ansible_libssh_config_file",
+    "proxycommand": "ansible_libssh_proxy_command",
+    "host_key_checking": "ansible_host_key_checking",
+    "password_prompt": "ansible_libssh_password_prompt",
+    "key_exchange_algorithms": "ansible_libssh_key_exchange_algorithms",
+    "hostkeys": "ansible_libssh_hostkeys",
+    "publickey_accepted_algorithms": "ansible_libssh_publickey_algorithms",
+    "ciphers": "ansible_libssh_ciphers",
+    "macs": "ansible_libssh_macs",
+    "compression": "ansible_libssh_compression",
+    "timeout": "ansible_ssh_timeout",
+    "auth_timeout": "ansible_connect_timeout",
+}
+
+# What is nobody's to read: the inventory gets the name of a vault's variable.
+SECRETS = {
+    "password": ("ansible_password", "{{ vault_password }}"),
+    "private_key_password": ("ansible_private_key_passphrase", "{{ vault_passphrase }}"),
+}
+
+
+def variables(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what to set for a connection that *keywords* made, secrets by a name for them."""
+    found: dict[str, Any] = {"ansible_connection": PLUGIN}
+    for keyword, variable in VARIABLES.items():
+        value = keywords.get(keyword)
+        if value not in (None, "", [], ()):
+            found[variable] = value[0] if isinstance(value, list) and len(value) == 1 else value
+    found.update({name: value for keyword, (name, value) in SECRETS.items() if keywords.get(keyword)})
+    return found

@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The doctor on real servers: one that is well, and each failure with its cure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import pylibsshext
+from pylibsshext.doctor import examine
+from tests.lab import servers
+from tests.lab.fixtures import missing
+
+ALL = ["configuration", "name", "connection", "banner", "algorithms", "host key", "login", "command", "sftp", "channels"]
+
+
+def keywords(host, /, **more):
+    """What reaches a host of the lab, and nothing of this machine's user."""
+    known = {"host": host.address, "port": host.port, "user": host.user, "knownhosts": str(host.known_hosts_file)}
+    return {**known, "identities": [str(host.key)], "look_for_keys": False, "config_file": "none", "timeout": 3, **more}
+
+
+def steps(report):
+    """Name → finding."""
+    return {finding.step: finding for finding in report.findings}
+
+
+def test_host_that_is_well(sshd):
+    """All steps are there, and each tells what there was."""
+    report = examine(**keywords(sshd))
+    found = steps(report)
+    assert report.ok
+    assert list(found) == ALL
+    assert found["name"].details["addresses"] == [sshd.address]
+    assert found["banner"].text.startswith("SSH-2.0-OpenSSH")
+    algorithms = found["algorithms"].details
+    assert algorithms["chosen"]["kex"] in algorithms["ours"]["kex"]
+    assert algorithms["chosen"]["kex"] in algorithms["theirs"]["kex"]
+    assert algorithms["theirs"]["host_key"] == ["ssh-ed25519"]
+    assert f"known from {sshd.known_hosts_file}:1" in found["host key"].text
+    assert found["login"].details["method"] == "publickey"
+    assert found["sftp"].details["limits"]["max_read_length"] > 200_000
+    assert found["channels"].details == {"at a time": 12, "or more": True}
+    assert not report.cures
+
+
+def test_its_inventory_works(sshd):
+    """What the report says to set has everything that the connection needed."""
+    text = examine(**keywords(sshd)).to_text()
+    variables = yaml.safe_load(text.partition("In the inventory:\n")[2])
+    assert variables["ansible_connection"] == "ansible.netcommon.libssh"
+    assert (variables["ansible_host"], variables["ansible_port"]) == (sshd.address, sshd.port)
+    assert variables["ansible_private_key_file"] == str(sshd.key)
+
+
+@pytest.fixture
+def doctor(sshd, tmp_path):
+    """Run the command as a user would, with a home of its own."""
+
+    def run(*words, stdin=""):
+        return subprocess.run(
+            [sys.executable, "-m", "pylibsshext", "doctor", *map(str, words)],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(Path(pylibsshext.__path__[0]).parent)},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def test_command(doctor, sshd):
+    """For people lines, for machines JSON; the exit status says whether the host can be used; nothing is on stderr."""
+    words = ["-i", sshd.key, "-o", f"knownhosts={sshd.known_hosts_file}", f"{sshd.user}@{sshd.address}:{sshd.port}"]
+    done = doctor(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\nok      login          by publickey\n" in done.stdout
+    done = doctor("--json", *words)
+    assert [step["step"] for step in json.loads(done.stdout)["steps"]] == ALL
+    done = doctor("--json", "-F", "none", f"{sshd.address}:{sshd.port}")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["ok"], report["steps"][-1]["step"]) == (1, False, "host key")
+    assert not (Path(sshd.directory) / "home/.ssh/known_hosts").exists()
+
+
+def test_command_asks_for_the_password(doctor, sshd):
+    """Without a terminal the password is a line of the standard input; it is printed nowhere."""
+    if not sshd.password:
+        missing("root, for hosts with passwords")
+    words = ["--ask-pass", "-o", "agent=false", "-o", f"knownhosts={sshd.known_hosts_file}"]
+    done = doctor(*words, f"{sshd.user}@{sshd.address}:{sshd.port}", stdin=f"{sshd.password}\n")
+    assert done.returncode == 0, done.stdout
+    assert 'ansible_password: "{{ vault_password }}"' in done.stdout
+    assert sshd.password not in done.stdout
+
+
+def test_config_file_counts(doctor, sshd, tmp_path):
+    """The name of a Host block is examined with what that says."""
+    (tmp_path / "config").write_text(
+        f"Host lab\n HostName {sshd.address}\n Port {sshd.port}\n User {sshd.user}\n"
+        f" UserKnownHostsFile {sshd.known_hosts_file}\n IdentityFile {sshd.key}\n"
+    )
+    done = doctor("-F", tmp_path / "config", "lab")
+    assert done.returncode == 0, done.stdout
+    assert f"{sshd.user}@{sshd.address}:{sshd.port}, directly ({tmp_path}/config)" in " ".join(done.stdout.split())
+
+
+# What ails the connection: how to make it so, the step that fails, and what the last lines must have.
+
+
+def unknown_key(sshd, _tmp):
+    """Nobody knows the host."""
+    return keywords(sshd, knownhosts="/dev/null")
+
+
+def changed_key(sshd, tmp):
+    """Another key is on record."""
+    (tmp / "known").write_text(f"[{sshd.address}]:{sshd.port} {servers.make_key(tmp / 'other')}\n")
+    return keywords(sshd, knownhosts=str(tmp / "known"))
+
+
+def revoked_key(sshd, tmp):
+    """The key is revoked."""
+    (tmp / "known").write_text(f"@revoked * {sshd.host_keys[0]}\n")
+    return keywords(sshd, knownhosts=str(tmp / "known"))
+
+
+def wrong_password(sshd, _tmp):
+    """The password is not the one."""
+    return keywords(sshd, identities=[], password="wrong", agent=False)
+
+
+def wrong_key(sshd, tmp):
+    """The server does not want the key."""
+    servers.make_key(tmp / "key")
+    return keywords(sshd, identities=[str(tmp / "key")])
+
+
+def wrong_passphrase(sshd, tmp):
+    """The key file can't be opened."""
+    servers.make_key(tmp / "key", passphrase="open sesame")
+    return keywords(sshd, identities=[str(tmp / "key")], private_key_password="sesame close")
+
+
+def no_key_file(sshd, tmp):
+    """There is no such file."""
+    return keywords(sshd, identities=[str(tmp / "nothing")])
+
+
+def nothing_to_log_in_with(sshd, _tmp):
+    """Neither key nor password."""
+    return keywords(sshd, identities=[], agent=False)
+
+
+def no_such_name(sshd, _tmp):
+    """The name has no address."""
+    return keywords(sshd, host="nowhere.invalid")
+
+
+def closed_port(sshd, _tmp):
+    """Nobody listens."""
+    return keywords(sshd, port=1)
+
+
+def failing_proxy(sshd, _tmp):
+    """The proxy command ends at once."""
+    return keywords(sshd, proxycommand="sh -c 'echo no route >&2; exit 3'")
+
+
+def no_config_file(sshd, tmp):
+    """The ssh_config file that is given is none."""
+    return keywords(sshd, config_file=str(tmp / "nothing"))
+
+
+def garbage_key(sshd, _tmp):
+    """What is given as a key is none."""
+    return keywords(sshd, private_key="garbage")
+
+
+@pytest.mark.parametrize(
+    ("case", "step", "cures"),
+    [
+        (unknown_key, "host key", ["SHA256:", "ssh-keyscan -p {port} {host}", "ssh-keygen -lf"]),
+        (changed_key, "host key", ["ssh-keygen -f {tmp}/known -R '[{host}]:{port}'"]),
+        (revoked_key, "host key", ["{tmp}/known:1", "revoked"]),
+        (wrong_password, "login", ["ansible_password", "ansible_user"]),
+        (wrong_key, "login", ["ansible_private_key_file", "{tmp}/key SHA256:"]),
+        (wrong_passphrase, "login", ["ansible_private_key_passphrase", "wrong passphrase"]),
+        (no_key_file, "login", ["ansible_private_key_file", "{tmp}/nothing"]),
+        (nothing_to_log_in_with, "login", ["ansible_private_key_file", "ansible_password"]),
+        (no_such_name, "name", ["ansible_host"]),
+        (closed_port, "connection", ["ansible_port", "SSH server runs"]),
+        (failing_proxy, "banner", ["ansible_libssh_proxy_command", "exit status 3", "no route"]),
+        (no_config_file, "configuration", ["{tmp}/nothing is not a file"]),
+        (garbage_key, "configuration", ["not a private key", "ansible_private_key_file"]),
+    ],
+    ids=lambda case: getattr(case, "__name__", ""),
+)
+def test_failures_of_the_client(sshd, tmp_path, case, step, cures):
+    """The way ends at the right step, and from there on the report names the cure."""
+    assert_cure(
+        examine(**case(sshd, tmp_path)), step, [cure.format(tmp=tmp_path, host=sshd.address, port=sshd.port) for cure in cures]
+    )
+
+
+def assert_cure(report, step, cures):
+    """The last finding is *step*, not ok; it and what follows it in the report has all of *cures*."""
+    last = report.findings[-1]
+    assert (last.step, last.ok, report.ok) == (step, False, False)
+    text = report.to_text(10_000)
+    ending = text[text.index("FAILED") :]
+    assert "What to do:" in ending
+    for cure in cures:
+        assert cure in ending
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "step", "cures"),
+    [
+        ({"greeting": "silent"}, "banner", ["then says nothing", "ansible_port", "ansible_ssh_timeout"]),
+        ({"greeting": "close"}, "banner", ["before it says anything", "MaxStartups"]),
+        ({"greeting": "garbage"}, "banner", ["no SSH server", "ansible_port"]),
+        ({"greeting": "http"}, "banner", ["no SSH server", "HTTP/1.", "ansible_port"]),
+        ({"greeting": "banner-only"}, "algorithms", ["then says nothing", "the server's log"]),
+        ({"greeting": "banner-close"}, "algorithms", ["then ends the connection", "the server's log"]),
+        ({"greeting": "slow", "delay": 5.0}, "banner", ["ansible_ssh_timeout"]),
+        ({"factors": ("publickey", "password")}, "login", ["more is wanted", "ansible_password:"]),
+        ({"factors": ("password", "publickey")}, "login", ["ansible_password:"]),
+        ({"deaf": True}, "command", ["timed out", "the server's log"]),
+        ({"max_channels": 0}, "command", ["MaxSessions"]),
+        (
+            {"listen": {"kex_algs": ["diffie-hellman-group14-sha1"]}},
+            "algorithms",
+            ["nothing in common for key exchange", 'ansible_libssh_key_exchange_algorithms: "+diffie-hellman-group14-sha1"'],
+        ),
+        (
+            {"listen": {"encryption_algs": ["aes128-cbc"]}},
+            "algorithms",
+            ["cipher, the server's: aes128-cbc", 'ansible_libssh_ciphers: "+aes128-cbc"'],
+        ),
+        (
+            {"listen": {"encryption_algs": ["aes128-ctr"], "mac_algs": ["hmac-sha1"]}},
+            "algorithms",
+            ["nothing in common for MAC", 'ansible_libssh_macs: "+hmac-sha1"'],
+        ),
+        ({"listen": {"encryption_algs": ["cast128-cbc"]}}, "algorithms", ["has no cipher of the server's"]),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_failures_of_the_server(bad_server, behaviour, step, cures):
+    """Servers that do not greet, do not agree, do not let in or do not open: each has its words."""
+    assert_cure(examine(**keywords(bad_server(**behaviour), timeout=1, open_session_retries=0, agent=False)), step, cures)
+
+
+def test_reset(bad_server):
+    """A connection that is reset at once is, whether that is seen before it stands or after."""
+    report = examine(**keywords(bad_server(greeting="reset")))
+    assert_cure(
+        report, "banner" if report.findings[-2].step == "connection" else "connection", ["reset by peer", "MaxStartups"]
+    )
+
+
+def test_cure_is_true(bad_server):
+    """With the variable that the doctor asks to set, the two sides agree."""
+    host = bad_server(listen={"encryption_algs": ["aes128-cbc"]})
+    cure = examine(**keywords(host)).to_set["ansible_libssh_ciphers"]
+    assert "login" in steps(examine(**keywords(host, ciphers=cure)))
+
+
+def test_black_hole(dead_address, sshd):
+    """Where no answer comes the timeout ends it, and the last lines say what to look at."""
+    host, port = dead_address
+    report = examine(**keywords(sshd, host=host, port=port, timeout=1))
+    assert_cure(report, "connection", ["firewall", "ansible_ssh_timeout"])
+
+
+def test_old_software(other_server):
+    """Servers of other makes, and with less: tinysshd has no SFTP, and one channel a connection."""
+    report = examine(**keywords(other_server("tinysshd")))
+    found = steps(report)
+    assert found["channels"].details["at a time"] <= 1
+    assert "scp" in found["sftp"].text
+
+
+def test_account_without_a_shell(new_sshd):
+    """An account that runs no commands is one, although it logs in."""
+    report = examine(**keywords(new_sshd(sshd_config="ForceCommand echo not you")))
+    assert_cure(report, "command", ["not you", "POSIX shell", "network_cli"])
+
+
+def test_start_up_file_that_prints(new_sshd):
+    """What the account's start-up files print without being asked spoils transfers, and is shown."""
+    host = new_sshd(sshd_config='ForceCommand sh -c "echo Good morning; $SSH_ORIGINAL_COMMAND"')
+    assert_cure(examine(**keywords(host)), "command", ["Good morning", "start-up files"])
+
+
+def test_few_channels(new_sshd):
+    """MaxSessions is found."""
+    report = examine(**keywords(new_sshd(sshd_config="MaxSessions 3")))
+    assert steps(report)["channels"].details == {"at a time": 3, "or more": False}
