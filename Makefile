@@ -3,13 +3,14 @@
 # make test        run all tests
 # make build       compile the library in place, against libssh 0.12
 # make collection  build the collection's artifact, for this machine (PYTHON=... picks the interpreter that compiles)
+# make docs        build the documentation: build/docs/html
 # make bench       measure against other libraries
 # make lint        check the code's form
 # make clean       remove all that these make
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: demo test build collection bench lint clean packages packages-test
+.PHONY: demo test build collection docs bench lint clean packages packages-test
 
 PYTHONS := 3.13 3.12 3.11
 VENV := $(if $(PYTHON),build/venvs/$(subst /,_,$(PYTHON)),.venv)
@@ -53,6 +54,10 @@ $(VENV)/ready-test: requirements-test.txt $(VENV)/ready
 
 $(VENV)/ready-lint: requirements-lint.txt $(VENV)/ready-test
 	@$(BIN)/pip install -qq -r requirements-lint.txt
+	@touch $@
+
+$(VENV)/ready-docs: requirements-docs.txt $(VENV)/ready-test
+	@$(BIN)/pip install -qq -r requirements-docs.txt
 	@touch $@
 
 $(LIBSSH)/lib/libssh.a: scripts/build_libssh.py scripts/gss_shim.c | packages $(VENV)/ready
@@ -150,6 +155,11 @@ $(SYSTEM)/ready: $(CORE_SOURCES) $(SOURCES) $(shell find tests -type f -not -nam
 	@rm -f $(SYSTEM)/pylibsshext/*.so
 	@cd $(SYSTEM) && env -u LIBSSH_PREFIX $(abspath $(BIN))/python setup.py -q build_ext --inplace
 	@touch $@
+
+# A warning is an error. Takes seconds, so all of it is built anew.
+docs: $(VENV)/ready-docs $(CORE)
+	@$(BIN)/sphinx-build -q -E -W --keep-going -c scripts/docs -d build/docs/doctrees docs build/docs/html
+	@echo build/docs/html/index.html
 
 bench: packages $(VENV)/ready-test $(CORE)
 	@$(BIN)/python -m tests.benchmarks

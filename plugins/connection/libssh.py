@@ -28,6 +28,7 @@ options:
       - name: inventory_hostname
       - name: ansible_host
       - name: ansible_ssh_host
+      - name: ansible_paramiko_host
       - name: ansible_libssh_host
   port:
     description: Port to connect to. Not set, it is what O(config_file) says, else 22.
@@ -35,13 +36,16 @@ options:
     version_added: 9.0.0
     ini:
       - {section: defaults, key: remote_port}
+      - {section: paramiko_connection, key: remote_port}
       - {section: libssh_connection, key: remote_port}
     env:
       - name: ANSIBLE_REMOTE_PORT
+      - name: ANSIBLE_REMOTE_PARAMIKO_PORT
       - name: ANSIBLE_LIBSSH_REMOTE_PORT
     vars:
       - name: ansible_port
       - name: ansible_ssh_port
+      - name: ansible_paramiko_port
       - name: ansible_libssh_port
     keyword:
       - name: port
@@ -50,13 +54,16 @@ options:
     type: string
     ini:
       - {section: defaults, key: remote_user}
+      - {section: paramiko_connection, key: remote_user}
       - {section: libssh_connection, key: remote_user}
     env:
       - name: ANSIBLE_REMOTE_USER
+      - name: ANSIBLE_PARAMIKO_REMOTE_USER
       - name: ANSIBLE_LIBSSH_REMOTE_USER
     vars:
       - name: ansible_user
       - name: ansible_ssh_user
+      - name: ansible_paramiko_user
       - name: ansible_libssh_user
     cli:
       - name: user
@@ -69,6 +76,8 @@ options:
       - name: ansible_password
       - name: ansible_ssh_pass
       - name: ansible_ssh_password
+      - name: ansible_paramiko_pass
+      - name: ansible_paramiko_password
       - name: ansible_libssh_pass
       - name: ansible_libssh_password
   password_prompt:
@@ -83,13 +92,16 @@ options:
     version_added: 9.0.0
     ini:
       - {section: defaults, key: private_key_file}
+      - {section: paramiko_connection, key: private_key_file}
       - {section: libssh_connection, key: private_key_file}
     env:
       - name: ANSIBLE_PRIVATE_KEY_FILE
+      - name: ANSIBLE_PARAMIKO_PRIVATE_KEY_FILE
       - name: ANSIBLE_LIBSSH_PRIVATE_KEY_FILE
     vars:
       - name: ansible_private_key_file
       - name: ansible_ssh_private_key_file
+      - name: ansible_paramiko_private_key_file
       - name: ansible_libssh_private_key_file
     cli:
       - name: private_key_file
@@ -106,8 +118,10 @@ options:
     type: boolean
     default: true
     ini:
+      - {section: paramiko_connection, key: look_for_keys}
       - {section: libssh_connection, key: look_for_keys}
     env:
+      - name: ANSIBLE_PARAMIKO_LOOK_FOR_KEYS
       - name: ANSIBLE_LIBSSH_LOOK_FOR_KEYS
   host_key_checking:
     description:
@@ -117,14 +131,18 @@ options:
     default: true
     ini:
       - {section: defaults, key: host_key_checking}
+      - {section: ssh_connection, key: host_key_checking}
+      - {section: paramiko_connection, key: host_key_checking}
       - {section: libssh_connection, key: host_key_checking}
     env:
       - name: ANSIBLE_HOST_KEY_CHECKING
       - name: ANSIBLE_SSH_HOST_KEY_CHECKING
+      - name: ANSIBLE_PARAMIKO_HOST_KEY_CHECKING
       - name: ANSIBLE_LIBSSH_HOST_KEY_CHECKING
     vars:
       - name: ansible_host_key_checking
       - name: ansible_ssh_host_key_checking
+      - name: ansible_paramiko_host_key_checking
       - name: ansible_libssh_host_key_checking
   host_key_auto_add:
     description:
@@ -132,8 +150,10 @@ options:
       - Not set, Ansible asks on the terminal; without a terminal, or for any answer but C(yes), the host is unreachable.
     type: boolean
     ini:
+      - {section: paramiko_connection, key: host_key_auto_add}
       - {section: libssh_connection, key: host_key_auto_add}
     env:
+      - name: ANSIBLE_PARAMIKO_HOST_KEY_AUTO_ADD
       - name: ANSIBLE_LIBSSH_HOST_KEY_AUTO_ADD
   known_hosts_file:
     description: The known hosts file. Not set, it is what O(config_file) says, else C(~/.ssh/known_hosts).
@@ -161,8 +181,10 @@ options:
     type: string
     default: ""
     ini:
+      - {section: paramiko_connection, key: proxy_command}
       - {section: libssh_connection, key: proxy_command}
     env:
+      - name: ANSIBLE_PARAMIKO_PROXY_COMMAND
       - name: ANSIBLE_LIBSSH_PROXY_COMMAND
     vars:
       - name: ansible_paramiko_proxy_command
@@ -268,9 +290,16 @@ options:
     type: boolean
     default: true
     ini:
+      - {section: ssh_connection, key: usetty}
+      - {section: paramiko_connection, key: pty}
       - {section: libssh_connection, key: pty}
     env:
+      - name: ANSIBLE_SSH_USETTY
+      - name: ANSIBLE_PARAMIKO_PTY
       - name: ANSIBLE_LIBSSH_PTY
+    vars:
+      - name: ansible_ssh_use_tty
+      - name: ansible_libssh_pty
   pipelining:
     description:
       - Feed modules to the remote Python through its standard input, instead of copying them to the host first.
@@ -281,9 +310,11 @@ options:
     ini:
       - {section: defaults, key: pipelining}
       - {section: connection, key: pipelining}
+      - {section: ssh_connection, key: pipelining}
       - {section: libssh_connection, key: pipelining}
     env:
       - name: ANSIBLE_PIPELINING
+      - name: ANSIBLE_SSH_PIPELINING
       - name: ANSIBLE_LIBSSH_PIPELINING
     vars:
       - name: ansible_pipelining
@@ -300,10 +331,13 @@ options:
       piped: The standard input and output of C(cat) on the host.
     version_added: 9.0.0
     ini:
+      - {section: ssh_connection, key: transfer_method}
       - {section: libssh_connection, key: transfer_method}
     env:
+      - name: ANSIBLE_SSH_TRANSFER_METHOD
       - name: ANSIBLE_LIBSSH_TRANSFER_METHOD
     vars:
+      - name: ansible_ssh_transfer_method
       - name: ansible_libssh_transfer_method
   timeout:
     description: Seconds that it may take until the host is connected and the keys are exchanged.
@@ -312,15 +346,37 @@ options:
     version_added: 9.0.0
     ini:
       - {section: defaults, key: timeout}
+      - {section: ssh_connection, key: timeout}
+      - {section: paramiko_connection, key: timeout}
       - {section: libssh_connection, key: timeout}
     env:
       - name: ANSIBLE_TIMEOUT
+      - name: ANSIBLE_SSH_TIMEOUT
+      - name: ANSIBLE_PARAMIKO_TIMEOUT
       - name: ANSIBLE_LIBSSH_TIMEOUT
     vars:
       - name: ansible_ssh_timeout
+      - name: ansible_paramiko_timeout
       - name: ansible_libssh_timeout
     cli:
       - name: timeout
+  reconnection_retries:
+    description:
+      - How many times to try again to connect, after 0, 1, 3, 7, … seconds.
+      - A login that was refused and a host key that isn't trusted are not tried again. Neither is a command that may have been started.
+    type: integer
+    default: 0
+    version_added: 9.0.0
+    ini:
+      - {section: connection, key: retries}
+      - {section: ssh_connection, key: retries}
+      - {section: libssh_connection, key: reconnection_retries}
+    env:
+      - name: ANSIBLE_SSH_RETRIES
+      - name: ANSIBLE_LIBSSH_RECONNECTION_RETRIES
+    vars:
+      - name: ansible_ssh_retries
+      - name: ansible_libssh_reconnection_retries
   persistent_connect_timeout:
     description: Seconds that the login may take after that.
     type: int
@@ -346,7 +402,7 @@ options:
   persistent_log_messages:
     description:
       - Write libssh's own log to Ansible's log file (C(log_path)), whatever the verbosity. It holds no secrets.
-      - C(-vvvvv) shows the same log on the terminal.
+      - C(-vvvvv) shows the same log on the terminal, and so does O(verbosity).
     type: boolean
     default: false
     ini:
@@ -355,6 +411,23 @@ options:
       - name: ANSIBLE_PERSISTENT_LOG_MESSAGES
     vars:
       - name: ansible_persistent_log_messages
+  verbosity:
+    description:
+      - Show libssh's own log on the terminal, whatever the verbosity of Ansible. V(1) shows warnings, V(3) the steps of the protocol,
+        V(4) packets as well. It holds no secrets.
+      - V(0) shows the log with C(-vvvvv) only, as V(3) does.
+    type: int
+    default: 0
+    version_added: 9.0.0
+    ini:
+      - {section: ssh_connection, key: verbosity}
+      - {section: libssh_connection, key: verbosity}
+    env:
+      - name: ANSIBLE_SSH_VERBOSITY
+      - name: ANSIBLE_LIBSSH_VERBOSITY
+    vars:
+      - name: ansible_ssh_verbosity
+      - name: ansible_libssh_verbosity
   import_modules:
     description: Whether the action plugins of network modules run their module inside Ansible's process. They read it here.
     type: boolean
@@ -367,7 +440,7 @@ options:
       - name: ansible_network_import_modules
   use_persistent_connections:
     description:
-      - Ansible's switch for connections that outlive their task. This one does not, and warns where V(true) asks for it.
+      - Ansible's switch for connections that outlive their task. It has no effect here, and V(true) is answered with a warning. Use O(persist).
     type: boolean
     default: false
     ini:
@@ -380,7 +453,7 @@ options:
         each task.
       - A small process of the user's own, the connection holder, keeps it. It is started when it is needed and ends by itself;
         C(python -m pylibsshext mux list) shows what it holds. Two connections share a login only if everything that makes them is equal.
-      - With C(-vvvvv), or O(persistent_log_messages), each task logs in by itself, and libssh's log tells of it.
+      - With C(-vvvvv), O(verbosity) or O(persistent_log_messages), each task logs in by itself, and libssh's log tells of it.
     type: int
     default: 0
     version_added: 9.0.0
@@ -406,9 +479,10 @@ options:
 
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -432,8 +506,11 @@ from ..module_utils._transfers import TransferError, Transfers
 
 display = Display()
 
-# From this verbosity on libssh's own log is shown.
+# From this verbosity on libssh's own log is shown, with this much of it: a number of libssh's.
 _LOG_VERBOSITY = 5
+_LOG_DETAIL = 3
+
+_LONGEST_PAUSE = 30  # seconds between two attempts to connect
 
 
 def __getattr__(name: str) -> Any:
@@ -534,13 +611,31 @@ class Connection(ConnectionBase):
             display.vvv(f"ESTABLISH LIBSSH CONNECTION TO {destination(self._wanted)}", host=self._host)
             self._follow_log()
             if self.get_option("use_persistent_connections"):
-                display.warning("ansible.netcommon.libssh ends with its task, also with use_persistent_connections")
+                display.warning(
+                    "use_persistent_connections has no effect on ansible.netcommon.libssh: set ansible_libssh_persist instead"
+                )
             with self._ansible_errors("connect"):
-                self._session = open_session(self._library, self._wanted, self._ask, self._persist, self._report)
+                self._session = self._open_session()
             method = self.get_option("transfer_method")
             self._transfers = Transfers(self._library, self._session, method, self._shell.quote, self._report)
             self._connected = True
         return self
+
+    def _open_session(self) -> Any:
+        """Return a session; try again what may go better the next time."""
+        errors = self._library.errors
+        connect = partial(open_session, self._library, self._wanted, self._ask, self._persist, self._report)
+        retries = int(self.get_option("reconnection_retries"))
+        for attempt in range(retries):
+            try:
+                return connect()
+            except (errors.AuthenticationError, errors.HostKeyError, errors.KeyImportError):
+                raise
+            except (errors.LibsshException, OSError) as exc:
+                pause = min(2**attempt - 1, _LONGEST_PAUSE)
+                display.vv(f"Can't connect: {exc}. Retry {attempt + 1} of {retries} in {pause} s", host=self._host)
+                time.sleep(pause)
+        return connect()
 
     @cached_property
     def _library(self) -> ModuleType:
@@ -571,11 +666,15 @@ class Connection(ConnectionBase):
     @property
     def _persist(self) -> int:
         """How long to keep the login; libssh's log is only told by a session of this process's own."""
-        return 0 if self._wants_log else int(self.get_option("persist"))
+        return 0 if self._log_detail else int(self.get_option("persist"))
 
     @property
-    def _wants_log(self) -> bool:
-        return display.verbosity >= _LOG_VERBOSITY or bool(self.get_option("persistent_log_messages"))
+    def _log_detail(self) -> int:
+        """How much of its log libssh shall tell, in its own numbers: from 0, nothing, to 4."""
+        wanted = min(int(self.get_option("verbosity")), 4)
+        if display.verbosity >= _LOG_VERBOSITY or self.get_option("persistent_log_messages"):
+            wanted = max(wanted, _LOG_DETAIL)
+        return wanted
 
     def _escalation(self, command: str) -> Escalation | None:
         """Return the talk to have before *command* runs, if become has built it."""
@@ -597,10 +696,12 @@ class Connection(ConnectionBase):
         """Show libssh's log where it is asked for, and keep it out of all other logs."""
         logger = self._library.logging.logger
         logger.propagate = False
-        logger.setLevel(logging.DEBUG if self._wants_log else logging.CRITICAL)
+        detail = self._log_detail
+        logger.setLevel(self._library.logging.LOG_MAP_REV[detail])
         logger.removeHandler(self._log)
-        if self._wants_log:
-            self._log = _LibraryLog(self._host, log_only=display.verbosity < _LOG_VERBOSITY)
+        if detail:
+            on_terminal = display.verbosity >= _LOG_VERBOSITY or self.get_option("verbosity")
+            self._log = _LibraryLog(self._host, log_only=not on_terminal)
             logger.addHandler(self._log)
 
     def _report(self, message: str) -> None:

@@ -7,47 +7,9 @@ import json
 
 import pytest
 
-from .runner import PLUGIN, Ansible
+from scripts.docs import options
 
-# netcommon 8.6.2: option, then its variables, environment variables and ini entries.
-OPTIONS_OF_8_6_2 = """
-config_file | ansible_libssh_config_file | ANSIBLE_LIBSSH_CONFIG_FILE | libssh_connection.config_file
-host_key_auto_add | | ANSIBLE_LIBSSH_HOST_KEY_AUTO_ADD | libssh_connection.host_key_auto_add
-host_key_checking | ansible_host_key_checking ansible_ssh_host_key_checking ansible_libssh_host_key_checking | ANSIBLE_HOST_KEY_CHECKING ANSIBLE_SSH_HOST_KEY_CHECKING ANSIBLE_LIBSSH_HOST_KEY_CHECKING | defaults.host_key_checking libssh_connection.host_key_checking
-hostkeys | ansible_libssh_hostkeys | ANSIBLE_LIBSSH_HOSTKEYS | libssh_connection.hostkeys
-import_modules | ansible_network_import_modules | ANSIBLE_NETWORK_IMPORT_MODULES | ansible_network.import_modules
-key_exchange_algorithms | ansible_libssh_key_exchange_algorithms | ANSIBLE_LIBSSH_KEY_EXCHANGE_ALGORITHMS | libssh_connection.key_exchange_algorithms
-look_for_keys | | ANSIBLE_LIBSSH_LOOK_FOR_KEYS | libssh_connection.look_for_keys
-password | ansible_password ansible_ssh_pass ansible_ssh_password ansible_libssh_pass ansible_libssh_password | |
-password_prompt | ansible_libssh_password_prompt | |
-persistent_command_timeout | ansible_command_timeout | ANSIBLE_PERSISTENT_COMMAND_TIMEOUT | persistent_connection.command_timeout
-persistent_connect_timeout | ansible_connect_timeout | ANSIBLE_PERSISTENT_CONNECT_TIMEOUT | persistent_connection.connect_timeout
-persistent_log_messages | ansible_persistent_log_messages | ANSIBLE_PERSISTENT_LOG_MESSAGES | persistent_connection.log_messages
-private_key_passphrase | ansible_private_key_password ansible_private_key_passphrase | |
-proxy_command | ansible_paramiko_proxy_command ansible_libssh_proxy_command | ANSIBLE_LIBSSH_PROXY_COMMAND | libssh_connection.proxy_command
-pty | | ANSIBLE_LIBSSH_PTY | libssh_connection.pty
-publickey_accepted_algorithms | ansible_libssh_publickey_algorithms | ANSIBLE_LIBSSH_PUBLICKEY_ALGORITHMS | libssh_connection.publickey_algorithms
-remote_addr | inventory_hostname ansible_host ansible_ssh_host ansible_libssh_host | |
-remote_user | ansible_user ansible_ssh_user ansible_libssh_user | ANSIBLE_REMOTE_USER ANSIBLE_LIBSSH_REMOTE_USER | defaults.remote_user libssh_connection.remote_user
-ssh_args | ansible_ssh_args | ANSIBLE_SSH_ARGS | ssh_connection.ssh_args
-ssh_common_args | ansible_ssh_common_args | ANSIBLE_SSH_COMMON_ARGS | ssh_connection.ssh_common_args
-ssh_extra_args | ansible_ssh_extra_args | ANSIBLE_SSH_EXTRA_ARGS | ssh_connection.ssh_extra_args
-use_persistent_connections | | ANSIBLE_USE_PERSISTENT_CONNECTIONS | defaults.use_persistent_connections
-"""
-DEFAULTS_OF_8_6_2 = {
-    "host_key_checking": True,
-    "hostkeys": "",
-    "import_modules": True,
-    "look_for_keys": True,
-    "persistent_command_timeout": 30,
-    "persistent_connect_timeout": 30,
-    "persistent_log_messages": False,
-    "proxy_command": "",
-    "pty": True,
-    "publickey_accepted_algorithms": "",
-    "remote_addr": "inventory_hostname",
-    "use_persistent_connections": False,
-}
+from .runner import PLUGIN, Ansible
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +21,12 @@ def documented(collections_path: str, tmp_path_factory: pytest.TempPathFactory) 
     return json.loads(outcome.text)[PLUGIN]["doc"]["options"]
 
 
-@pytest.mark.parametrize("line", OPTIONS_OF_8_6_2.strip().splitlines(), ids=lambda line: line.partition(" ")[0])
-def test_every_option_of_netcommon_is_here(documented: dict, line: str):
-    """Each option of 8.6.2 is documented under its name, and read from where 8.6.2 reads it."""
-    name, variables, environment, ini = (part.strip() for part in line.split("|"))
-    option = documented[name]
-    assert option["description"]
-    assert set(variables.split()) <= {entry["name"] for entry in option.get("vars", ())}
-    assert set(environment.split()) <= {entry["name"] for entry in option.get("env", ())}
-    assert set(ini.split()) <= {f"{entry['section']}.{entry['key']}" for entry in option.get("ini", ())}
-    assert option.get("default") == DEFAULTS_OF_8_6_2.get(name)
+def test_ansible_knows_the_options(documented: dict):
+    """The documentation is generated from what Ansible itself reads, down to the last source and default."""
+    known = {name: options.Option.from_documentation(name, entry) for name, entry in documented.items()}
+    assert {name: (option.sources, option.default) for name, option in known.items()} == {
+        name: (option.sources, option.default) for name, option in options.ours().items()
+    }
 
 
 def test_ssh_arguments(ansible: Ansible, sshd):
@@ -129,10 +87,53 @@ def test_algorithms(ansible: Ansible):
     assert "Set ansible_libssh_ciphers" in outcome.words
 
 
-def test_persistent_connections_are_not_promised(ansible: Ansible):
-    """Who asks for what there is not is told so."""
-    outcome = ansible.passes("- raw: id\n", quiet=False, environment={"ANSIBLE_USE_PERSISTENT_CONNECTIONS": "true"})
-    assert "ends with its task, also with use_persistent_connections" in outcome.words
+def test_variables_of_paramiko(ansible: Ansible, sshd, accounts):
+    """An inventory and a configuration for the paramiko connection are understood."""
+    del ansible.hosts["h"]["ansible_user"], ansible.hosts["h"]["ansible_private_key_file"]
+    ansible.hosts["h"] |= {
+        "ansible_host": None,
+        "ansible_port": None,
+        "ansible_paramiko_host": sshd.address,
+        "ansible_paramiko_user": "nopw",
+        "ansible_paramiko_password": sshd.password,
+        "ansible_paramiko_timeout": 9,
+    }
+    (ansible.directory / "ansible.cfg").write_text(
+        f"[paramiko_connection]\nremote_port = {sshd.port}\nlook_for_keys = false\nhost_key_auto_add = true\npty = false\n"
+    )
+    text = ansible.passes("- raw: id -un\n  register: result\n  failed_when: result.stdout | trim != 'nopw'\n", "-vvv").text
+    assert f"ESTABLISH LIBSSH CONNECTION TO nopw@{sshd.address}:{sshd.port}" in text
+
+
+def test_configuration_of_ssh(ansible: Ansible, sshd):
+    """What ansible.cfg says in [ssh_connection] is done."""
+    (ansible.directory / "ansible.cfg").write_text(
+        "[ssh_connection]\npipelining = true\ntransfer_method = piped\nretries = 1\nusetty = false\ntimeout = 9\n"
+    )
+    text = ansible.passes("- command: id\n- copy: {content: x, dest: ~/a-file}\n", "-vvv").text
+    assert "PUT" in text  # by copy, for its source; not for the modules
+    assert "AnsiballZ" not in "".join(line for line in text.splitlines() if " PUT " in line)
+
+
+def test_retries(ansible: Ansible, sshd):
+    """A host that is late is tried again, as often as is wanted; a refused login is not."""
+    from tests.lab.loopback import free_port
+
+    ansible.hosts["h"] |= {"ansible_port": free_port(), "ansible_ssh_retries": 2}
+    outcome = ansible.play("- raw: id\n", "-vv")
+    assert outcome.recap() == {"unreachable": 1}
+    assert [f"Retry {count} of 2" in outcome.words for count in (1, 2, 3)] == [True, True, False]
+    ansible.hosts["h"] |= {"ansible_port": sshd.port, "ansible_user": "nobody-at-all"}
+    outcome = ansible.play("- raw: id\n", "-vv")
+    assert outcome.recap() == {"unreachable": 1}
+    assert "Retry" not in outcome.words
+
+
+def test_what_has_no_effect_is_said_once(ansible: Ansible):
+    """Who asks for what there is not is told so, and what to use, once a run."""
+    environment = {"ANSIBLE_USE_PERSISTENT_CONNECTIONS": "true"}
+    outcome = ansible.passes("- raw: id\n- raw: id\n", quiet=False, environment=environment)
+    assert outcome.words.count("has no effect on ansible.netcommon.libssh: set ansible_libssh_persist instead") == 1
 
 
 def test_log_of_the_library(ansible: Ansible, tmp_path):
@@ -140,6 +141,9 @@ def test_log_of_the_library(ansible: Ansible, tmp_path):
     shown = ansible.passes("- raw: id\n", "-vvvvv", quiet=False).text
     assert "LIBSSH:" in shown
     assert "LIBSSH:" not in ansible.passes("- raw: id\n", "-vvv", quiet=False).text
+    ansible.hosts["h"]["ansible_ssh_verbosity"] = 3
+    assert "LIBSSH:" in ansible.passes("- raw: id\n", quiet=False).text
+    del ansible.hosts["h"]["ansible_ssh_verbosity"]
     log = tmp_path / "ansible.log"
     ansible.hosts["h"]["ansible_persistent_log_messages"] = True
     outcome = ansible.passes("- raw: id\n", environment={"ANSIBLE_LOG_PATH": str(log)})
