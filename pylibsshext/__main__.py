@@ -10,6 +10,8 @@ import sys
 # Name of a command: what it does, and the module that has its add_arguments(parser) and run(arguments) -> exit status.
 _COMMANDS = {
     "doctor": ("explain a connection, step by step", ".doctor.command"),
+    "get": ("fetch files and trees", "._cli.get"),
+    "put": ("send files and trees", "._cli.put"),
     "mux": ("look at the connection holder, and end it", ".mux.command"),
 }
 

@@ -27,7 +27,7 @@ from ._sftp.errors import (
 )
 from ._sftp.file import SFTPFile, flags_of
 from ._sftp.get import get_file
-from ._sftp.local import Options, Progress
+from ._sftp.local import Observer, Options, Progress
 from ._sftp.names import Names, StatVFS
 from ._sftp.pool import run
 from ._sftp.put import Upload
@@ -36,7 +36,7 @@ from ._sftp.tickets import attributes_of, handle_of
 from .errors import LibsshException
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from .session import Session
@@ -45,6 +45,7 @@ __all__ = [
     "MSG_MAP",
     "SFTP",
     "SFTP_MAX_CHUNK",
+    "Observer",
     "SFTPAttributes",
     "SFTPConnectionError",
     "SFTPError",
@@ -163,6 +164,26 @@ class SFTP(Names):
                 upload = Upload(client, p.to_path(remote_file), options, litter)
                 run(client, upload.run(local_file, progress))
 
+    def put_files(
+        self,
+        pairs: Iterable[tuple[Any, Any]],
+        *,
+        preserve: bool = False,
+        mode: int | None = None,
+        resume: bool = False,
+        atomic: bool | None = None,
+        progress: Progress | None = None,
+        most: int = tree.FILES_AT_ONCE,
+    ) -> None:
+        """Send many files, each from a local path to a remote one, *most* of them at a time; see ``put``.
+
+        The first failure ends all, unless *progress* is an ``Observer`` that says otherwise.
+        """
+        named = [(os.fsdecode(local), p.to_path(remote)) for local, remote in pairs]
+        litter: set[bytes] = set()
+        with self._transfer(litter) as client:
+            tree.put_files(client, named, Options(preserve, mode, resume, atomic), progress, litter, most)
+
     def get(
         self,
         remote_file: Any,
@@ -193,6 +214,22 @@ class SFTP(Names):
             else:
                 run(client, get_file(client, remote, local_file, options, progress))
 
+    def get_files(
+        self,
+        pairs: Iterable[tuple[Any, Any]],
+        *,
+        preserve: bool = False,
+        mode: int | None = None,
+        resume: bool = False,
+        atomic: bool | None = None,
+        progress: Progress | None = None,
+        most: int = tree.FILES_AT_ONCE,
+    ) -> None:
+        """Fetch many files, each from a remote path to a local one; see ``put_files``."""
+        named = [(p.to_path(remote), os.fsdecode(local)) for remote, local in pairs]
+        with self._transfer(set()) as client:
+            tree.get_files(client, named, Options(preserve, mode, resume, atomic), progress, most)
+
     def putfo(self, fl: Any, remotepath: Any, *, progress: Progress | None = None) -> None:
         """Send what a file object has left; paramiko's name for ``put`` with one."""
         self.put(fl, remotepath, progress=progress)
@@ -203,14 +240,12 @@ class SFTP(Names):
 
     @contextmanager
     def _transfer(self, litter: set[bytes]) -> Iterator[Client]:
-        """Lend the channel; afterwards remove what a failed transfer left, over a new channel if need be."""
+        """Lend the channel; afterwards remove what failed transfers left, over a new channel if need be."""
         client = self._client
         try:
             yield client
-        except BaseException:
-            self._sweep(litter)
-            raise
         finally:
+            self._sweep(litter)
             client.tidy()
 
     def _sweep(self, litter: set[bytes]) -> None:

@@ -17,6 +17,26 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, str], None]
 
 
+class Observer:
+    """Watches transfers: one given as *progress* also learns what a tree holds, and how each file ended.
+
+    ``failed`` decides whether the other files go on; the base class lets the first failure end all.
+    """
+
+    def __call__(self, done: int, total: int, name: str) -> None:
+        """So many bytes of a file are done, of so many as far as known."""
+
+    def planned(self, size: int, files: int) -> None:
+        """A tree has been looked at: so many bytes in so many files are to come."""
+
+    def ended(self, name: str) -> None:
+        """A file is complete and has its name."""
+
+    def failed(self, name: str, error: OSError) -> bool:  # noqa: ARG002 - for those who derive from it
+        """A file could not be moved.  Return whether the others go on."""
+        return False
+
+
 class Options(NamedTuple):
     """What a transfer is asked to do; see ``SFTP.put``."""
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple, Union
 
 from . import protocol as p
 from .attributes import SFTPAttributes
-from .errors import SFTPError, SFTPFileExistsError, SFTPProtocolError
+from .errors import SFTPConnectionError, SFTPError, SFTPFileExistsError, SFTPProtocolError, SFTPTimeout
 from .get import get_file
 from .listing import list_directory
+from .local import Observer
 from .pool import Steps, run, run_all
 from .put import Upload
 from .tickets import Ticket, attributes_of, name_of
@@ -94,6 +95,54 @@ def _skipped(path: str) -> None:
     log.warning("skipped %r: neither file, directory nor link", path)
 
 
+# -- many files at a time ----------------------------------------------------------------------------------------------
+
+
+def watched(steps: Steps[None], name: str, progress: Progress | None) -> Steps[None]:
+    """Move one file, and tell an observer how it ended; what the connection dies of ends the others, too."""
+    if not isinstance(progress, Observer):
+        return (yield from steps)
+    try:
+        yield from steps
+    except (SFTPConnectionError, SFTPTimeout):
+        raise
+    except OSError as exc:
+        if not progress.failed(name, exc):
+            raise
+    else:
+        progress.ended(name)
+
+
+def put_files(
+    client: Client,
+    pairs: Iterable[tuple[str, bytes]],
+    options: Options,
+    progress: Progress | None,
+    litter: set[bytes],
+    most: int = FILES_AT_ONCE,
+) -> None:
+    """Send files, each to its target, *most* of them at a time."""
+    jobs = (watched(Upload(client, to, options, litter).run(local, progress), local, progress) for local, to in pairs)
+    run_all(client, jobs, min(most, at_once(client)))
+
+
+def get_files(
+    client: Client,
+    pairs: Iterable[tuple[bytes, str]],
+    options: Options,
+    progress: Progress | None,
+    most: int = FILES_AT_ONCE,
+) -> None:
+    """Fetch files, each to its target, *most* of them at a time."""
+    jobs = (watched(get_file(client, remote, to, options, progress), p.from_path(remote), progress) for remote, to in pairs)
+    run_all(client, jobs, min(most, at_once(client)))
+
+
+def _tell(progress: Progress | None, plan: Plan) -> None:
+    if isinstance(progress, Observer):
+        progress.planned(sum(found.st_size or 0 for _, found in plan.files), len(plan.files))
+
+
 # -- to the server -----------------------------------------------------------------------------------------------------
 
 
@@ -102,12 +151,10 @@ def put_tree(
 ) -> None:
     """Send what is in the directory *local* into the directory *remote*, which is made if it is not there."""
     plan = local_plan(local, choice)
+    _tell(progress, plan)
     _make_directories(client, remote, plan.directories)
-    jobs = (
-        Upload(client, _below(remote, relative), options, litter).run(os.path.join(local, relative), progress)
-        for relative, _ in plan.files
-    )
-    run_all(client, jobs, at_once(client))
+    pairs = ((os.path.join(local, relative), _below(remote, relative)) for relative, _ in plan.files)
+    put_files(client, pairs, options, progress, litter)
     run_all(client, (_put_link(client, target, _below(remote, name)) for name, target in plan.links), at_once(client))
     if options.preserve:
         deepest_first = [_set_directory(client, _below(remote, name), found) for name, found in reversed(plan.directories)]
@@ -222,10 +269,11 @@ def get_tree(client: Client, remote: bytes, local: str, options: Options, choice
     if not top.is_dir():
         raise SFTPError(f"{p.from_path(remote)!r} is not a directory", errno.ENOTDIR, p.from_path(remote))
     plan = remote_plan(client, remote, top, choice)
+    _tell(progress, plan)
     for relative, found in plan.directories:
         make_local(os.path.join(local, relative) if relative else local, found, is_top=not relative)
     jobs = (
-        get_file(client, _below(remote, name), os.path.join(local, name), options, progress, known=found, follow=False)
+        _get_below(client, _below(remote, name), os.path.join(local, name), options, progress, found)
         for name, found in plan.files
     )
     run_all(client, jobs, at_once(client))
@@ -234,6 +282,13 @@ def get_tree(client: Client, remote: bytes, local: str, options: Options, choice
     if options.preserve:
         for name, found in reversed(plan.directories):
             dress_local(os.path.join(local, name) if name else local, found)
+
+
+def _get_below(
+    client: Client, remote: bytes, local: str, options: Options, progress: Progress | None, found: SFTPAttributes
+) -> Steps[None]:
+    steps = get_file(client, remote, local, options, progress, known=found, follow=False)
+    return watched(steps, p.from_path(remote), progress)
 
 
 def remote_plan(client: Client, remote: bytes, top: SFTPAttributes, choice: Choice) -> Plan:
