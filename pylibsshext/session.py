@@ -39,6 +39,15 @@ _GOODBYE_TIMEOUT = 1.0
 _ALIVE_COUNT_MAX = 3  # OpenSSH's default
 
 
+def __getattr__(name: str) -> Any:
+    """Give the names that 1.4.0's module had, too: transfers are loaded when they are needed."""
+    if name not in {"SCP", "SFTP"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import scp, sftp
+
+    return scp.SCP if name == "SCP" else sftp.SFTP
+
+
 class SessionInfo(NamedTuple):
     """What a connection settled on; None where it is not known."""
 
