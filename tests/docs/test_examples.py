@@ -30,7 +30,7 @@ printf '#!/bin/sh\\necho "Version 1.0"\\n' >/usr/local/bin/show
 chmod 755 /usr/local/bin/show
 mkdir -p /srv/www
 cp /etc/services /srv/example.log
-chmod -R a+rwX /srv
+chown -R ansible: /srv
 """
 INVENTORY = """\
 all:
