@@ -60,6 +60,13 @@ def inventory(host: dict[str, Any], file: Path) -> dict[str, Any]:
     return {"all": {"hosts": {"demo": variables}}}
 
 
+def stop_holder(environment: dict[str, str]) -> None:
+    """End the process that keeps the login for runs that will not come."""
+    collection = Path(environment["ANSIBLE_COLLECTIONS_PATH"]) / "ansible_collections/ansible/netcommon"
+    command = [sys.executable, str(collection / "plugins/module_utils/_bundled.py"), "mux", "stop"]
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+
+
 def play(folder: Path) -> int:
     """Start the server, run the playbook, compare what came back."""
     file = folder / "image.bin"
@@ -69,10 +76,11 @@ def play(folder: Path) -> int:
         hosts.write_text(json.dumps(inventory(host, file)))
         config = folder / "ansible.cfg"
         config.write_text(CONFIG.format(callbacks=ROOT / "scripts/callback_plugins", home=folder / "ansible"))
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(config)}
+        environment = {**os.environ, "ANSIBLE_CONFIG": str(config), "PYLIBSSHEXT_MUX_DIR": str(folder / "mux")}
         program = Path(sys.executable).with_name("ansible-playbook")
         command = [str(program), "-i", str(hosts), str(ROOT / "examples/demo.yml"), *sys.argv[1:]]
         status = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+        stop_holder(environment)
     for method in "sftp", "scp":
         copy = file.with_name(f"{file.name}.{method}")
         if status == 0 and not filecmp.cmp(file, copy, shallow=False):

@@ -455,7 +455,7 @@ options:
         C(python -m pylibsshext mux list) shows what it holds. Two connections share a login only if everything that makes them is equal.
       - With C(-vvvvv), O(verbosity) or O(persistent_log_messages), each task logs in by itself, and libssh's log tells of it.
     type: int
-    default: 0
+    default: 60
     version_added: 9.0.0
     ini:
       - {section: libssh_connection, key: persist}

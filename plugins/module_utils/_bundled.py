@@ -4,6 +4,8 @@
 Ansible's own import machinery can't load compiled modules out of a collection. So the copy is an ordinary package in an
 ordinary folder, which Python's machinery imports (and caches) by the name that it was compiled under. That name is ours alone:
 another pylibsshext in the same process stays what it is.
+
+Run as a program, this file is ``python -m pylibsshext`` for the copy that is found.
 """
 
 from __future__ import annotations
@@ -111,3 +113,7 @@ def _absence() -> str:
         f"this copy of ansible.netcommon carries pylibsshext for Python 3.11 or newer on {carried}, "
         f"and not for Python {python} on {platform_tag()}"
     )
+
+
+if __name__ == "__main__":
+    sys.exit(module("__main__").main())

@@ -12,6 +12,8 @@ from pathlib import Path
 from pylibsshext.mux import command, paths
 from pylibsshext.mux.protocol import MuxUnavailable
 
+DIRECTORY = paths.OVERRIDE
+
 
 def pids(directory: Path) -> list[int]:
     """Return the processes of the holders whose sockets are in *directory*."""
@@ -39,8 +41,8 @@ def gone(directory: Path, seconds: float = 10) -> bool:
 @contextmanager
 def own_directory(directory: Path) -> Iterator[Path]:
     """Use *directory* for holders, in this process and its children; stop them in the end."""
-    before = os.environ.get(paths.OVERRIDE)
-    os.environ[paths.OVERRIDE] = str(directory)
+    before = os.environ.get(DIRECTORY)
+    os.environ[DIRECTORY] = str(directory)
     try:
         yield directory
     finally:
@@ -52,7 +54,7 @@ def own_directory(directory: Path) -> Iterator[Path]:
                         command.ask(wire, do="stop")
         ended = gone(directory)
         if before is None:
-            del os.environ[paths.OVERRIDE]
+            del os.environ[DIRECTORY]
         else:
-            os.environ[paths.OVERRIDE] = before
+            os.environ[DIRECTORY] = before
         assert ended, "a connection holder outlives its test"

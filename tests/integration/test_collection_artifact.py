@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.integration import mux_lab
 from tests.integration.playbooks import runner
 from tests.lab.fixtures import missing
 
@@ -58,10 +59,11 @@ def collection(installed):
 @pytest.fixture
 def ansible(installed, sshd, tmp_path):
     """Return an Ansible that has the artifact, a host, and no pylibsshext."""
-    ansible = runner.Ansible(tmp_path, str(installed))
-    ansible.environment["PYTHONPATH"] = ""
-    ansible.add(sshd)
-    return ansible
+    with mux_lab.own_directory(tmp_path / "mux") as sockets:
+        ansible = runner.Ansible(tmp_path, str(installed))
+        ansible.environment |= {"PYTHONPATH": "", mux_lab.DIRECTORY: str(sockets)}
+        ansible.add(sshd)
+        yield ansible
 
 
 def load(collection, code, *, python=sys.executable, path=""):
@@ -90,8 +92,8 @@ def test_artifact_has_the_collection_and_nothing_else(artifact):
     assert binaries[0].startswith(f"{BUNDLE}/_lib/{os.uname().machine}-")
 
 
-def test_playbook_runs_without_an_installed_library(ansible):
-    """A play runs commands, become and transfers over the bundled library, where Python has no other."""
+def test_playbook_runs_without_an_installed_library(ansible, collection, sshd):
+    """A play runs commands, become and transfers over the bundled library, where Python has no other, and with one login."""
     command(runner.ansible_bin() / "python", "-c", "import importlib.util as u; assert not u.find_spec('pylibsshext')")
     outcome = ansible.passes(
         """
@@ -103,6 +105,8 @@ def test_playbook_runs_without_an_installed_library(ansible):
         """
     )
     assert outcome.recap()["ok"] == 4
+    listed = ansible.run("python", str(collection / "plugins/module_utils/_bundled.py"), "mux", "list").text
+    assert f"{sshd.user}@{sshd.address}:{sshd.port}" in listed
 
 
 def test_bundle_and_installed_library_live_side_by_side(collection):

@@ -21,11 +21,9 @@ TASKS = """
 
 
 @pytest.fixture
-def ansible(bare_ansible, tmp_path):  # noqa: F811 - a fixture is asked for by its name
-    """An Ansible whose holders are its own, and are stopped with the test."""
-    with mux_lab.own_directory(tmp_path / "mux") as directory:
-        bare_ansible.environment |= {"PYLIBSSHEXT_MUX_DIR": str(directory), "ANSIBLE_LIBSSH_PERSIST": "30"}
-        yield bare_ansible
+def ansible(bare_ansible):  # noqa: F811 - a fixture is asked for by its name
+    """An Ansible without hosts, with nothing set: the holder is on by default."""
+    return bare_ansible
 
 
 @pytest.mark.parametrize("pipelining", [False, True])

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration import mux_lab
 from tests.lab.fixtures import missing
 
 from . import runner
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.lab.hosts import Host
@@ -24,13 +26,16 @@ def collections_path(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def bare_ansible(tmp_path: Path, collections_path: str) -> runner.Ansible:
-    """An Ansible without hosts."""
+def bare_ansible(tmp_path: Path, collections_path: str) -> Iterator[runner.Ansible]:
+    """An Ansible without hosts, whose connection holders are its own, and end with the test."""
     if not (runner.ansible_bin() / "ansible-playbook").exists():
         missing(f"ansible-playbook in {runner.ansible_bin()}")
     directory = tmp_path / "ansible"
     directory.mkdir()
-    return runner.Ansible(directory, collections_path)
+    with mux_lab.own_directory(tmp_path / "mux") as sockets:
+        ansible = runner.Ansible(directory, collections_path)
+        ansible.environment[mux_lab.DIRECTORY] = str(sockets)
+        yield ansible
 
 
 @pytest.fixture

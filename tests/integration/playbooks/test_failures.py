@@ -223,7 +223,7 @@ def test_a_tasks_timeout_ends_the_command(ansible: Ansible, accounts):
 def test_ctrl_c_ends_a_running_command(ansible: Ansible, accounts, sent: signal.Signals, become: bool):
     """Ctrl-C ends ansible-playbook within seconds, with no worker left, and the command on the host as well."""
     ansible.hosts["h"] |= {"ansible_user": "ansible", "ansible_become": become}
-    mark = f"32.{os.getpid()}"
+    mark = f"32.{time.monotonic_ns()}"
     process = ansible.start(f"- raw: sleep {mark}\n", start_new_session=True)
     wait_for(lambda: running(mark))
     began = time.monotonic()
