@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from . import commands, report, runner, transfers
 
@@ -19,27 +18,28 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(row.name for row in ROWS)}; all by default")
     parser.add_argument("--rounds", type=int, help="how often each candidate gets its turn")
     parser.add_argument("--peers", type=Path, help="an environment that has the peers; by default one is made")
-    parser.add_argument("--output", type=Path, default=runner.ROOT / "build/bench", help="where the results go")
+    parser.add_argument(
+        "--output", type=Path, default=runner.ROOT / "build/bench", help="where the results go, beside what is there"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.names) - {row.name for row in ROWS}
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     python = (arguments.peers or runner.make_peers()) / "bin" / "python"
-    lines, raw, missed = [], {}, 0
+    where = report.machine(python)
+    known = report.load(arguments.output)
+    missed = 0
     for row in ROWS:
         if arguments.names and row.name not in arguments.names:
             continue
         results, failures = runner.run(python, row, arguments.rounds or row.rounds)
         verdict = row.judge(results)
         missed += not verdict.ok
-        lines.append(report.line(row, verdict, results, failures))
-        print(lines[-1], file=sys.stderr)
-        raw[row.name] = {"ok": verdict.ok, "text": verdict.text, "results": results, "failures": failures}
-    where = report.machine(python)
-    text = report.table(lines, where)
-    whole: dict[str, Any] = {"where": where, "rows": raw}
-    report.save(arguments.output, text, whole)
-    print(text)
+        known[row.name] = report.entry(row, verdict, results, failures, where)
+        print(known[row.name]["line"], file=sys.stderr)
+        known = {one.name: known[one.name] for one in ROWS if one.name in known}
+        report.save(arguments.output, known)
+    print(report.table(known))
     return 1 if missed else 0
 
 
