@@ -14,7 +14,9 @@ __all__ = ["__full_version__", "__libssh_version__", "__version__", "__version_i
 __libssh_version__: str
 __full_version__: str
 
-_MODULES = frozenset({"advice", "auth", "channel", "errors", "hostkeys", "logging", "policies", "scp", "session", "sftp"})
+_MODULES = frozenset(
+    {"advice", "auth", "channel", "errors", "hostkeys", "logging", "policies", "scp", "session", "settings", "sftp"}
+)
 
 
 def __getattr__(name: str) -> Any:

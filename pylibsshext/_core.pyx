@@ -474,27 +474,6 @@ cdef class Session:
         self.leave()
         return port if rc == libssh.SSH_OK else None
 
-    def parse_config(self, path):
-        """Read an ssh_config file; None: the user's and the system's (``ssh_options_parse_config``)."""
-        cdef bytes b_path = b"" if path is None else c_text(path, "config_file")
-        cdef const char *c_path = NULL
-        cdef engine.px_call call
-        cdef char text[512]
-        cdef int rc
-        if path is not None:
-            c_path = b_path
-        text[0] = 0
-        with nogil:
-            rc = engine.px_enter(self.px)
-            if rc == engine.PX_OK:
-                rc = libssh.ssh_options_parse_config(self.px.ssh, c_path)
-                copy_error(self.px.ssh, text, sizeof(text))
-                engine.px_leave(self.px)
-        self.report()
-        if rc != libssh.SSH_OK:
-            call.channel = NULL
-            raise self.failure(&call, rc, False, f"reading {path or 'the ssh configuration'}", text)
-
     def connect(self, int fd, deadline):
         """Exchange banners and keys over the socket *fd*, which from here on is this session's to close (``ssh_connect``)."""
         cdef engine.px_call call = nothing()
@@ -584,24 +563,6 @@ cdef class Session:
         self.leave()
         if rc != libssh.SSH_OK:
             raise errors.LibsshSessionException("setting the agent failed")
-
-    def identities(self):
-        """Return the key files that are set, from ssh_config or by default, in order; before libssh 0.12 the first only."""
-        cdef char *value
-        cdef int rc = libssh.SSH_OK
-        found = []
-        while rc == libssh.SSH_OK:
-            value = NULL
-            self.enter("reading the identities")
-            rc = libssh.ssh_options_get(self.px.ssh, libssh.SSH_OPTIONS_NEXT_IDENTITY, &value)
-            self.leave()
-            if value is NULL:
-                break
-            found.append(value.decode("utf-8", "surrogateescape"))
-            libssh.ssh_string_free_char(value)
-            if libssh.SSH_OPTIONS_NEXT_IDENTITY == libssh.SSH_OPTIONS_IDENTITY:
-                break
-        return found
 
     def auth_gssapi(self, deadline):
         """Log in by GSSAPI, RFC 4462 (``ssh_userauth_gssapi``)."""

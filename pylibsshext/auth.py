@@ -11,7 +11,7 @@ from typing import Any, Callable, NamedTuple
 from . import _core, hostkeys
 from .agent import AgentError, AgentKey, Selector, list_keys
 from .errors import AuthenticationError, KeyImportError, LibsshConnectionError, LibsshSessionException
-from .keys import default_identities, is_encrypted, key_fingerprint, load_key, load_key_file, public_blob
+from .keys import is_encrypted, key_fingerprint, load_key, load_key_file, public_blob
 
 __all__ = ["Callback", "Credentials", "Prompts", "is_encrypted", "key_fingerprint", "load_key", "login"]
 
@@ -32,6 +32,7 @@ class Credentials(NamedTuple):
     kbdint_callback: Callback | None = None
     identities: Sequence[str] = ()
     look_for_keys: bool = True
+    key_files: Sequence[str] = ()
     agent: str | None = None
     named_only: bool = False
     passphrase: str | bytes | None = None
@@ -145,14 +146,14 @@ class Candidates:
             yield Candidate("keyboard-interactive", "", lambda: keyboard_interactive(core, answer, self._deadline))
 
     def _other_keys(self, held: list[AgentKey]) -> Iterator[Candidate]:
-        """Yield the keys that the agent holds besides those that were named, then the key files by default."""
+        """Yield the keys that the agent holds besides those that were named, then the usual key files."""
         credentials = self._credentials
         offered = [] if credentials.named_only else held
         for key in offered:
             yield self._agent_key(key)
         if credentials.look_for_keys:
             blobs = {key.blob for key in offered}
-            for path in dict.fromkeys([*self._core.identities(), *default_identities()]):
+            for path in dict.fromkeys(credentials.key_files):
                 if path not in credentials.identities and os.path.exists(path) and public_blob(path) not in blobs:
                     yield self._identity(path, held)
 

@@ -69,6 +69,7 @@ class Verdict(NamedTuple):
     line: int | None = None
     known_type: str | None = None
     known_fingerprint: str | None = None
+    alias: str | None = None
 
     @property
     def refused(self) -> bool:
@@ -80,15 +81,16 @@ class Verdict(NamedTuple):
         """One sentence for people: what was seen, what is on record, what to do."""
         import shlex
 
-        name = file_name(self.host, self.port)
+        name = self.alias or file_name(self.host, self.port)
         shown = f"{self.host} port {self.port} shows the {self.key_type} key {self.fingerprint}"
-        record = f"{self.file}:{self.line}"
+        record = f"{self.file}:{self.line}" if self.file else "the pinned key (host_key)"
         removal = f"ssh-keygen -f {shlex.quote(self.file or '')} -R {shlex.quote(name)}"
         if self.state is State.KNOWN:
             return f"{shown}, known from {record}"
         if self.state is State.UNKNOWN:
             places = ", ".join(self.searched) or "no file"
-            return f"{shown}, which is not known (searched {places})"
+            looked = f"searched {places} for {self.alias}" if self.alias else f"searched {places}"
+            return f"{shown}, which is not known ({looked})"
         if self.state is State.REVOKED:
             return f"{shown}, which {record} marks as revoked"
         if self.state is State.OTHER:
@@ -96,6 +98,8 @@ class Verdict(NamedTuple):
                 f"{shown}, but only keys of other types are on record ({record}: {self.known_type} "
                 f"{self.known_fingerprint}); if the host really has a new key, add it, or remove the old one: {removal}"
             )
+        if self.file is None:
+            return f"the host key IS NOT THE PINNED ONE: {shown}, but {record} is {self.known_fingerprint}; somebody may be listening in"
         return (
             f"the host key HAS CHANGED: {shown}, but {record} has {self.known_fingerprint}; somebody may be listening in. "
             f"If the host really has a new key, remove the old one: {removal}"
@@ -114,6 +118,24 @@ class Verdict(NamedTuple):
         if isinstance(error, HostKeyChangedError):
             error.file, error.line, error.known_fingerprint = self.file, self.line, self.known_fingerprint
         return error
+
+
+class Pin(NamedTuple):
+    """A host key that somebody vouches for: the fingerprint, and the type where the whole key is given."""
+
+    fingerprint: str
+    key_type: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Pin:
+        """Read ``SHA256:...`` as ``ssh-keygen -l`` prints it, or a public key as in a ``.pub`` file; else ``ValueError``."""
+        words = text.split()
+        if len(words) == 1 and re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}=?", words[0]):
+            return cls(words[0].rstrip("="))
+        blob = _decode(words[1].encode()) if len(words) >= 2 else None
+        if blob is None or _blob_type(blob) != words[0]:
+            raise ValueError(f"neither a SHA256 fingerprint nor a public key: {text!r}")
+        return cls(fingerprint(blob), words[0])
 
 
 def default_files(ssh_dir: Path | None = None) -> list[str]:
@@ -140,8 +162,8 @@ def algorithms(key_types: Iterable[str]) -> list[str]:
     return [algorithm for key_type in key_types for algorithm in _ALGORITHMS.get(key_type, (key_type,))]
 
 
-def lookup(files: Iterable[Path], host: str, port: int, key_type: str, key_blob: bytes) -> Verdict:
-    """Say what *files* know about the key that a host shows, by OpenSSH's rules.
+def lookup(files: Iterable[Path], host: str, port: int, key_type: str, key_blob: bytes, alias: str | None = None) -> Verdict:
+    """Say what *files* know about the key that a host shows, by OpenSSH's rules; *alias* is the name to look for instead.
 
     A revocation counts wherever it stands, then a matching key, then a differing key of the same type, then keys of other
     types (which OpenSSH calls changed, too). A host on another port than 22 may be known by its bare name as well; a
@@ -149,9 +171,9 @@ def lookup(files: Iterable[Path], host: str, port: int, key_type: str, key_blob:
     """
     _check_type(key_type, key_blob)
     files = _paths(files)
-    entries = find(files, host, port)
-    bare = find(files, host, DEFAULT_PORT) if port != DEFAULT_PORT else []
-    shown = Verdict(State.UNKNOWN, host, port, _blob_type(key_blob), fingerprint(key_blob), tuple(files))
+    entries = find(files, host, port, alias)
+    bare = find(files, host, DEFAULT_PORT) if port != DEFAULT_PORT and not alias else []
+    shown = Verdict(State.UNKNOWN, host, port, _blob_type(key_blob), fingerprint(key_blob), tuple(files), alias=alias)
 
     def decided(state: State, by: Entry) -> Verdict:
         known = fingerprint(by.blob)
@@ -171,23 +193,23 @@ def lookup(files: Iterable[Path], host: str, port: int, key_type: str, key_blob:
     return decided(State.OTHER, known[0]) if known else shown
 
 
-def known_types(files: Iterable[Path], host: str, port: int) -> list[str]:
+def known_types(files: Iterable[Path], host: str, port: int, alias: str | None = None) -> list[str]:
     """Return the types of the keys on record for a host, in the order of the files, without revoked keys.
 
     A session asks for these first, so that a server with several keys shows one that can be checked.
     """
     files = _paths(files)
-    entries = find(files, host, port)
-    if port != DEFAULT_PORT and not any(entry.marker is None for entry in entries):
+    entries = find(files, host, port, alias)
+    if port != DEFAULT_PORT and not alias and not any(entry.marker is None for entry in entries):
         entries += find(files, host, DEFAULT_PORT)
     revoked = {entry.blob for entry in entries if entry.marker == "revoked"}
     usable = (entry.key_type for entry in entries if entry.marker is None and entry.blob not in revoked)
     return list(dict.fromkeys(usable))
 
 
-def find(files: Iterable[Path], host: str, port: int) -> list[Entry]:
-    """Return every entry of *files* that names this host and port, markers included, in order."""
-    name = file_name(host, port)
+def find(files: Iterable[Path], host: str, port: int, alias: str | None = None) -> list[Entry]:
+    """Return every entry of *files* that names this host and port, or the *alias*, markers included, in order."""
+    name = alias.lower() if alias else file_name(host, port)
     entries: list[Entry] = []
     for path in _paths(files):
         try:
@@ -219,12 +241,14 @@ def parse(content: bytes, name: str, file: str = "") -> Iterator[Entry]:
             yield Entry(file, number, key_type, blob, marker)
 
 
-def add(file: Path, host: str, port: int, key_type: str, blob: bytes, hashed: bool = False) -> bool:
+def add(file: Path, host: str, port: int, key_type: str, blob: bytes, hashed: bool = False, alias: str | None = None) -> bool:
     """Append a key to a file unless the file has it already; return whether it was written.
 
     Any number of processes and threads can do this at once: nothing is lost, doubled or torn.
     """
     _check_type(key_type, blob)
+    if alias:
+        host, port = alias, DEFAULT_PORT
     name = file_name(host, port)
     if not host or re.search(_BAD_IN_NAME, host):
         raise ValueError(f"not a host name that a known hosts file can hold: {host!r}")
@@ -307,14 +331,14 @@ def _names(field: bytes, name: bytes) -> bool:
     matched = False
     for pattern in field.lower().split(b","):
         if pattern.startswith(b"!"):
-            if _wildcard(pattern[1:], name):
+            if wildcard(pattern[1:], name):
                 return False
-        elif _wildcard(pattern, name):
+        elif wildcard(pattern, name):
             matched = True
     return matched
 
 
-def _wildcard(pattern: bytes, text: bytes) -> bool:
+def wildcard(pattern: bytes, text: bytes) -> bool:
     """Match OpenSSH's patterns (``*``, ``?``, nothing else) in time that no pattern can blow up."""
     if b"*" not in pattern and b"?" not in pattern:
         return pattern == text

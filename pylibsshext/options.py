@@ -41,6 +41,7 @@ EXTRA_OPTIONS = {
     "ciphers": (_core.OPTIONS["ciphers_c_s"], _core.OPTIONS["ciphers_s_c"]),
     "macs": (_core.OPTIONS["macs_c_s"], _core.OPTIONS["macs_s_c"]),
     "compression": (_core.OPTIONS["compression"],),
+    "rsa_min_size": (_core.OPTIONS["rsa_min_size"],),
 }
 
 # What libssh 0.10 supports, which cannot be asked.
@@ -49,7 +50,7 @@ USUAL_HOST_KEYS = (
     "sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256"
 )
 
-INTEGERS = {"fd", "port", "gssapi_delegate_credentials", "log_verbosity"}
+INTEGERS = {"fd", "port", "rsa_min_size", "gssapi_delegate_credentials", "log_verbosity"}
 LONGS = {"timeout", "timeout_usec"}
 
 # What `Session.connect` takes besides the options.
@@ -63,6 +64,17 @@ CONNECT_KEYWORDS = {
     "open_session_retries",
     "nodelay",
     "config_file",
+    "ssh_options",
+    "host_key",
+    "host_key_alias",
+    "global_knownhosts",
+    "hash_known_hosts",
+    "address_family",
+    "bind_address",
+    "connection_attempts",
+    "identity_files",
+    "send_env",
+    "set_env",
     "auth_timeout",
     "kbdint_callback",
     "identities",
@@ -89,6 +101,8 @@ def numbers(name: str) -> tuple[int, ...]:
 
 def apply(core: _core.Session, name: str, value: Any) -> None:
     """Set an option on libssh's session; what libssh refuses raises `LibsshSessionException`."""
+    if name == "knownhosts" and not isinstance(value, (str, bytes)):
+        return  # several files: libssh looks into none of them
     if name in INTEGERS or name in LONGS:
         value = int(value)
     elif name == "compression" and isinstance(value, bool):
@@ -124,17 +138,6 @@ def methods(preferred: str | Sequence[str] | None) -> tuple[str, ...]:
 def default_ssh_dir() -> str:
     """Return where keys, configuration and known hosts are; ``$HOME`` counts, which libssh by itself ignores."""
     return os.path.expanduser("~/.ssh")
-
-
-def config_files(config_file: str | os.PathLike[str] | None, ssh_dir: str | bytes | None) -> list[str]:
-    """Return the ssh_config files to read: the one that is given, none for "none", or the user's and the machine's."""
-    if config_file is not None:
-        path = os.path.expanduser(os.fspath(config_file))
-        if path != "none" and not os.path.isfile(path):
-            raise LibsshSessionException(f"reading the configuration failed: {path} is not a file")
-        return [] if path == "none" else [path]
-    user = os.path.join(os.fsdecode(ssh_dir or default_ssh_dir()), "config")
-    return [path for path in (user, "/etc/ssh/ssh_config") if os.path.isfile(path)]
 
 
 @functools.cache

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import binascii
 import os
+import socket
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _core, auth, channel as channels, hostkeys, keys, logging, options, transport
+from . import _core, auth, channel as channels, hostkeys, keys, logging, options, settings as meanings, transport
 from .channel import Channel, Completed, deadline_after
 from .errors import (
     AuthenticationError,
+    HostKeyError,
     LibsshConnectionError,
     LibsshException,
     LibsshSessionException,
@@ -19,10 +22,9 @@ from .errors import (
 )
 from .options import OPTS_DIR_MAP, OPTS_MAP
 from .policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy
+from .trust import Trust
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -37,6 +39,9 @@ _AUTH_TIMEOUT = 60.0
 _OPEN_TIMEOUT = 30.0
 _GOODBYE_TIMEOUT = 1.0
 _ALIVE_COUNT_MAX = 3  # OpenSSH's default
+_ATTEMPT_PAUSE = 1.0  # seconds after the first attempt; twice as many after each further one
+_LONGEST_PAUSE = 8.0
+_FAMILIES = {"any": 0, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 
 def __getattr__(name: str) -> Any:
@@ -78,7 +83,8 @@ class Session:
         self._auth_method: str | None = None
         self._open_timeout = _OPEN_TIMEOUT
         self._proxy: transport.Proxy | None = None
-        self._known_hosts: list[str] = []
+        self._trust: Trust | None = None
+        self._environment: dict[str, str] = {}
         self._core = self._new_core()
         if host is not None:
             kwargs["host"] = host
@@ -146,18 +152,25 @@ class Session:
         """Connect, check the host key, log in.
 
         Options, which also `set_ssh_options` knows: ``host``; ``port``; ``user``; ``fd``, a connected socket to use and to
-        close; ``proxycommand``; ``knownhosts``, the file; ``ssh_dir``; ``add_identity``, a key file; ``timeout`` plus
+        close; ``proxycommand``; ``knownhosts``, the user's file or files ("none": no file); ``ssh_dir``; ``add_identity``, a key file; ``timeout`` plus
         ``timeout_usec``, for the connection to stand (10 s); ``key_exchange_algorithms``, ``hostkeys``,
         ``publickey_accepted_algorithms``, ``ciphers``, ``macs`` (lists as ssh_config has them, with ``+ - ^``);
-        ``compression``; ``gssapi_server_identity``, ``gssapi_client_identity``, ``gssapi_delegate_credentials``;
+        ``compression``; ``rsa_min_size``, bits; ``gssapi_server_identity``, ``gssapi_client_identity``, ``gssapi_delegate_credentials``;
         ``log_verbosity``.
 
         The rest is for this connection only: ``password``; ``password_prompt``, how the prompt for it ends;
         ``private_key``, the text of a key, its ``private_key_password`` and ``certificate``; ``identities``, key files (a
         ``.pub`` file names a key of the agent's); ``agent``, whether its other keys are tried (as ``look_for_keys``; False: it is not asked at all);
         ``look_for_keys`` (True), the key files of ssh_config and the default ones; ``identities_only`` (False), no key of
-        the agent's that is not named; ``preferred_authentications``, names of methods in order; ``kbdint_callback``, see `auth.Callback`; ``host_key_checking`` (True);
-        ``config_file``, an ssh_config file, or "none" for none at all; ``nodelay`` (True), TCP_NODELAY;
+        the agent's that is not named; ``preferred_authentications``, names of methods in order; ``kbdint_callback``, see `auth.Callback`.
+
+        Trust: ``host_key_checking``, one of `trust.MODES`, or True (the policy decides about an unknown key) or False (nothing is
+        checked); ``host_key``, the key or SHA256 fingerprint that it must be, or a list of them; ``host_key_alias``, the name
+        to look it up by; ``global_knownhosts``, the machine's files; ``hash_known_hosts``, whether names are hidden when added.
+
+        The way: ``config_file``, an ssh_config file, or "none" for none at all; ``ssh_options``, lines of ssh_config that come before
+        it, as ``-o`` does; ``address_family`` ("any", "inet", "inet6"); ``bind_address``; ``connection_attempts`` (1), with pauses that grow;
+        ``nodelay`` (True), TCP_NODELAY; ``send_env`` and ``set_env``, as in ssh_config, a list and a mapping;
         ``auth_timeout`` (60 s); ``open_session_retries``; ``server_alive_interval`` (0 s, off) and
         ``server_alive_count_max`` (3), which find a peer that is gone without a word, as in ssh_config.
 
@@ -166,7 +179,6 @@ class Session:
         """
         options.warn_unknown(kwargs)
         given = {name: value for name, value in kwargs.items() if value is not None}
-        credentials = self._credentials(given)
         if self.is_connected:
             raise LibsshSessionException("ssh connect failed: the session is connected already")
         self._renew()
@@ -174,11 +186,12 @@ class Session:
             for name, value in given.items():
                 if options.is_option(name) and name != "fd":
                     self.set_ssh_options(name, value)
-            self._configure(given)
-            self._establish(given)
-            if given.get("host_key_checking", True):
+            settings = meanings.resolve({**self._options, **given})
+            credentials = self._credentials(settings)
+            self._reach(settings)
+            if self._trust is not None and self._trust.checks:
                 self.verify_knownhost()
-            deadline = deadline_after(given.get("auth_timeout", _AUTH_TIMEOUT))
+            deadline = deadline_after(settings.get("auth_timeout", _AUTH_TIMEOUT))
             self._auth_method = auth.login(self._core, credentials, self._where(), deadline)
         except BaseException:
             self._renew()
@@ -199,6 +212,8 @@ class Session:
         if key is not None and given.get("certificate"):
             keys.add_certificate(key, given["certificate"])
         look_for_keys = bool(given.get("look_for_keys", True))
+        agent = given.get("agent", True)
+        added = [given["add_identity"]] if given.get("add_identity") else []
         return auth.Credentials(
             key=key,
             password=given.get("password"),
@@ -206,43 +221,52 @@ class Session:
             kbdint_callback=given.get("kbdint_callback"),
             identities=[os.path.expanduser(path) for path in given.get("identities", ())],
             look_for_keys=look_for_keys,
-            agent=os.environ.get("SSH_AUTH_SOCK") if given.get("agent", True) else None,
+            key_files=[*map(os.path.expanduser, added), *given.get("identity_files", keys.default_identities())],
+            agent=agent if isinstance(agent, str) else os.environ.get("SSH_AUTH_SOCK") if agent else None,
             named_only=bool(given.get("identities_only", not given.get("agent", look_for_keys))),
             passphrase=passphrase,
             methods=options.methods(given.get("preferred_authentications")),
         )
 
-    def _configure(self, given: Mapping[str, Any]) -> None:
-        """Read the ssh_config files; what was set explicitly wins, so it is set again after them."""
+    def _configure(self, settings: Mapping[str, Any]) -> None:
+        """Set what libssh itself has to know."""
         usual = self.get_ssh_options("ciphers")
-        if self.get_ssh_options("host"):  # which is what ssh_config files are about
-            for file in options.config_files(given.get("config_file"), self._options.get("ssh_dir")):
-                self._core.parse_config(file)
-        for name, value in self._options.items():
-            if name not in ("host", "add_identity"):
+        for name, value in settings.items():
+            if options.is_option(name) and name not in ("fd", "add_identity", "timeout", "timeout_usec", "proxycommand"):
                 options.apply(self._core, name, value)
         # libssh 0.10 neither tells its list nor takes changes of it.
-        untouched = usual is not None and self.get_ssh_options("ciphers") == usual and "ciphers" not in self._options
-        if untouched and options.preferred_ciphers():
+        if usual is not None and "ciphers" not in settings and options.preferred_ciphers():
             options.apply(self._core, "ciphers", options.preferred_ciphers())
-        interval = float(given.get("server_alive_interval", 0))
-        self._core.set_keepalive(interval, int(given.get("server_alive_count_max", _ALIVE_COUNT_MAX)))
-        retries = int(given.get("open_session_retries", 0))
-        self._open_timeout = (retries + 1) * (self._connect_timeout() or _OPEN_TIMEOUT)
+        interval = float(settings.get("server_alive_interval", 0))
+        self._core.set_keepalive(interval, int(settings.get("server_alive_count_max", _ALIVE_COUNT_MAX)))
+        retries = int(settings.get("open_session_retries", 0))
+        self._open_timeout = (retries + 1) * (_connect_timeout(settings) or _OPEN_TIMEOUT)
+        self._environment = meanings.environment(settings)
+        self._trust = Trust.of(settings, self.get_ssh_options("host") or "", self.port or hostkeys.DEFAULT_PORT)
 
-    def _connect_timeout(self) -> float | None:
-        seconds = float(self._options.get("timeout", 0)) + float(self._options.get("timeout_usec", 0)) / 1e6
-        return seconds or None
+    def _reach(self, settings: Mapping[str, Any]) -> None:
+        """Establish the connection, in as many attempts as are wanted: so far the server has not been asked for anything."""
+        attempts = 1 if "fd" in settings else max(1, int(settings.get("connection_attempts", 1)))
+        for attempt in range(1, attempts + 1):
+            self._configure(settings)
+            try:
+                return self._establish(settings)
+            except (LibsshConnectionError, LibsshSessionTimeout):
+                if attempt == attempts:
+                    raise
+            self._renew()
+            time.sleep(min(_ATTEMPT_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE))
+        return None
 
-    def _establish(self, given: Mapping[str, Any]) -> None:
+    def _establish(self, settings: Mapping[str, Any]) -> None:
         """Get a socket, then exchange banners and keys over it, all within the connect timeout."""
-        deadline = time.monotonic() + (self._connect_timeout() or _CONNECT_TIMEOUT)
-        self._known_hosts = self._find_known_hosts()
+        deadline = time.monotonic() + (_connect_timeout(settings) or _CONNECT_TIMEOUT)
         for name in ("knownhosts", "global_knownhosts"):  # libssh need not look there, too
             self._core.set_option(_core.OPTIONS[name], "/dev/null", name)
-        self._prefer_known_keys()
+        if "hostkeys" not in settings:
+            self._prefer_known_keys()
         try:
-            sock = self._socket(given, deadline)
+            sock = self._socket(settings, deadline)
         except TimeoutError as exc:
             raise LibsshSessionTimeout(f"ssh connect failed: {exc}") from exc
         except (OSError, ValueError) as exc:  # ValueError: a host or user name that no shell may see
@@ -255,18 +279,25 @@ class Session:
                 raise
             raise LibsshConnectionError(f"ssh connect failed: {failure}") from exc
 
-    def _socket(self, given: Mapping[str, Any], deadline: float) -> socket.socket:
-        nodelay = bool(given.get("nodelay", True))
-        if "fd" in given:
-            return transport.adopt(int(given["fd"]), nodelay=nodelay)
+    def _socket(self, settings: Mapping[str, Any], deadline: float) -> socket.socket:
+        nodelay = bool(settings.get("nodelay", True))
+        if "fd" in settings:
+            return transport.adopt(int(settings["fd"]), nodelay=nodelay)
         host, port = self.get_ssh_options("host"), self.port or 22
         if not host:
             raise LibsshSessionException("ssh connect failed: Hostname required")
-        command = self.get_ssh_options("proxycommand")
+        command = settings.get("proxycommand")
         if command and command != "none":
-            sock, self._proxy = transport.proxy_command(command, host, port, self.get_ssh_options("user"))
+            user, alias = self.get_ssh_options("user"), settings.get("original_host")
+            sock, self._proxy = transport.proxy_command(command, host, port, user, alias=alias)
             return sock
-        return transport.connect_tcp(host, port, max(0.0, deadline - time.monotonic()), nodelay=nodelay)
+        family = _FAMILIES.get(str(settings.get("address_family", "any")).lower())
+        if family is None:
+            raise LibsshSessionException(f"address_family: {settings['address_family']!r} is not one of {', '.join(_FAMILIES)}")
+        left = max(0.0, deadline - time.monotonic())
+        return transport.connect_tcp(
+            host, port, left, family=family, bind_address=settings.get("bind_address"), nodelay=nodelay
+        )
 
     def _where(self) -> str:
         user, host = self.get_ssh_options("user"), self.get_ssh_options("host")
@@ -274,20 +305,9 @@ class Session:
 
     # Host keys
 
-    def _find_known_hosts(self) -> list[str]:
-        """Return the files to look in, the user's first."""
-        files = hostkeys.default_files(self._options.get("ssh_dir"))
-        own = self._core.get_text(_core.OPTIONS["knownhosts"])
-        machine = self._core.get_text(_core.OPTIONS["global_knownhosts"])
-        users = [os.path.expanduser(own)] if own else files[:2]
-        return users + ([os.path.expanduser(machine)] if machine else files[2:])
-
     def _prefer_known_keys(self) -> None:
         """Ask first for the types of host key that are on record, so that the server shows one that can be checked."""
-        host = self.get_ssh_options("host")
-        if not host or "hostkeys" in self._options:
-            return
-        known = hostkeys.algorithms(hostkeys.known_types(self._known_hosts, host, self.port or 22))
+        known = hostkeys.algorithms(self._trust.key_types()) if self._trust is not None and self._trust.host else []
         supported = (self.get_ssh_options("hostkeys") or options.USUAL_HOST_KEYS).split(",")
         first = [name for name in known if name in supported]
         if first:
@@ -305,23 +325,30 @@ class Session:
         A changed or revoked key raises `HostKeyChangedError` whatever the policy.
         """
         key_type, blob = self._server_key()
-        host = self.get_ssh_options("host") or ""
-        verdict = hostkeys.lookup(self._known_hosts, host, self.port or 22, key_type, blob)
+        trust = self._trust or Trust.of(self._options, self.get_ssh_options("host") or "", self.port or hostkeys.DEFAULT_PORT)
+        verdict = trust.verdict(key_type, blob)
         if verdict.refused:
             raise verdict.error()
-        if verdict.state is not hostkeys.State.KNOWN:
+        if verdict.state is hostkeys.State.KNOWN:
+            return True
+        message = f"Host is unknown: {verdict.text}"
+        if trust.mode == "accept-new":
+            self.hostkey_auto_add()
+        elif trust.mode == "yes":
+            raise HostKeyError(message, trust.host, trust.port, key_type, verdict.fingerprint)
+        else:
             user = self.get_ssh_options("user")
-            message = f"Host is unknown: {verdict.text}"
-            self._policy.missing_host_key(self, host, user, key_type, verdict.fingerprint, message)
+            self._policy.missing_host_key(self, trust.host, user, key_type, verdict.fingerprint, message)
         return True
 
     def hostkey_auto_add(self, username: str | None = None) -> None:  # noqa: ARG002 - policies of 1.4.0 pass it
         """Add the server's host key to the user's known_hosts file."""
         key_type, blob = self._server_key()
-        file = self._known_hosts[0]
+        if self._trust is None:
+            raise LibsshSessionException("host key auto add failed: the session is not connected")
         try:
-            hostkeys.add(file, self.get_ssh_options("host") or "", self.port or 22, key_type, blob)
-        except OSError as exc:
+            self._trust.add(key_type, blob)
+        except (OSError, ValueError) as exc:
             raise LibsshSessionException(f"host key auto add failed: {exc}") from exc
 
     # Logging in, step by step: `connect` does all of it
@@ -371,6 +398,11 @@ class Session:
     def is_connected(self) -> bool:
         """Whether the connection stands, as far as the network told."""
         return self._core.is_connected
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that are set for each command: SendEnv and SetEnv, as far as the server's ``AcceptEnv`` takes them."""
+        return self._environment
 
     @property
     def info(self) -> SessionInfo:
@@ -462,3 +494,8 @@ class Session:
     def close(self) -> None:
         """Do the same as `disconnect`."""
         self.disconnect()
+
+
+def _connect_timeout(settings: Mapping[str, Any]) -> float | None:
+    seconds = float(settings.get("timeout", 0)) + float(settings.get("timeout_usec", 0)) / 1e6
+    return seconds or None

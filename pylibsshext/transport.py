@@ -10,23 +10,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import select
 import signal
 import socket
 import time
 from typing import TYPE_CHECKING
 
+from .ssh_config import local_user, shell_host, shell_user, tokens
+
 if TYPE_CHECKING:
     import subprocess
-    from typing import Any, Callable
+    from typing import Any
 
     # (family, address) as getaddrinfo has them; an address begins with the host and the port.
     _Target = tuple[int, tuple[Any, ...]]
-
-# What OpenSSH refuses in names that go through a shell, and "$" and white space in user names, too.
-_BAD_HOST = r"^-|[\s\x00-\x1f\x7f'`\"$\\;&<>|(){}]"
-_BAD_USER = r"^-|[\s\x00-\x1f\x7f'`\"$;&<>|(){}]|\\$"
 
 # How much of what a proxy command says is kept: enough for its last lines.
 _STDERR_KEPT = 4096
@@ -95,22 +92,17 @@ def proxy_command(
 
 def expand(command: str, host: str, port: int, user: str | None = None, alias: str | None = None) -> str:
     """Replace the tokens of a ProxyCommand (``%h %n %p %r %%``), refusing names that a shell would not take literally."""
-    values: dict[str, Callable[[], str]] = {
-        "h": lambda: _safe("host name", host, _BAD_HOST),
-        "n": lambda: _safe("host name", alias or host, _BAD_HOST),
-        "r": lambda: _safe("user name", user or _local_user(), _BAD_USER),
-        "p": lambda: str(int(port)),
-        "%": lambda: "%",
-    }
-
-    def value(match: re.Match[str]) -> str:
-        if match[1] not in values:
-            raise ValueError(f"ProxyCommand has an unknown token: {match[0]}")
-        return values[match[1]]()
-
     if "\0" in command:
         raise ValueError("ProxyCommand has a NUL character")
-    return re.sub(r"%(.?)", value, command, flags=re.DOTALL)
+    return tokens(
+        command,
+        {
+            "h": lambda: shell_host(host),
+            "n": lambda: shell_host(alias or host),
+            "r": lambda: shell_user(user or local_user()),
+            "p": lambda: str(int(port)),
+        },
+    )
 
 
 class Proxy:
@@ -281,17 +273,3 @@ def _addresses(host: str, port: int, family: int, flags: int) -> list[_Target]:
     except ValueError as exc:  # not to be encoded, or with a NUL
         raise socket.gaierror(socket.EAI_NONAME, f"not a host name ({exc})") from exc
     return list(dict.fromkeys((entry[0], entry[4]) for entry in found))
-
-
-def _safe(what: str, name: str, bad: str) -> str:
-    """Return *name* if no shell can take it for anything but one plain word."""
-    if not name or re.search(bad, name):
-        raise ValueError(f"the {what} has characters that may not go into a ProxyCommand: {name!r}")
-    return name
-
-
-def _local_user() -> str:
-    """Return the name of the local user, which is the remote one where none is given."""
-    import getpass
-
-    return getpass.getuser()

@@ -125,39 +125,60 @@ options:
       - name: ANSIBLE_LIBSSH_LOOK_FOR_KEYS
   host_key_checking:
     description:
-      - Whether the host's key must be the one in the known hosts file.
-      - With V(false) any host that answers is trusted, also one whose key has changed.
-    type: boolean
+      - What to do about the key that the host shows. A key other than the one on record is refused with all of them but V(no).
+      - "V(true) or V(ask): ask about a host that isn't known, on the terminal. Without one, or for any answer but C(yes), it is refused."
+      - "V(yes), as a string: refuse a host that isn't known. (A V(yes) that YAML takes for a boolean is V(true).)"
+      - "V(accept-new): add the key of a host that isn't known."
+      - "V(no) or V(false): trust any host that answers, also one whose key has changed."
+      - With the default, C(StrictHostKeyChecking) in O(ssh_args) or O(config_file) decides, if it is there.
+    type: string
     default: true
     ini:
       - {section: defaults, key: host_key_checking}
-      - {section: ssh_connection, key: host_key_checking}
-      - {section: paramiko_connection, key: host_key_checking}
       - {section: libssh_connection, key: host_key_checking}
     env:
       - name: ANSIBLE_HOST_KEY_CHECKING
       - name: ANSIBLE_SSH_HOST_KEY_CHECKING
-      - name: ANSIBLE_PARAMIKO_HOST_KEY_CHECKING
       - name: ANSIBLE_LIBSSH_HOST_KEY_CHECKING
     vars:
       - name: ansible_host_key_checking
       - name: ansible_ssh_host_key_checking
-      - name: ansible_paramiko_host_key_checking
       - name: ansible_libssh_host_key_checking
   host_key_auto_add:
-    description:
-      - Add the key of a host that isn't known to the known hosts file, without a question.
-      - Not set, Ansible asks on the terminal; without a terminal, or for any answer but C(yes), the host is unreachable.
+    description: Add the key of a host that isn't known, without a question, as O(host_key_checking=accept-new).
     type: boolean
     ini:
-      - {section: paramiko_connection, key: host_key_auto_add}
       - {section: libssh_connection, key: host_key_auto_add}
     env:
-      - name: ANSIBLE_PARAMIKO_HOST_KEY_AUTO_ADD
       - name: ANSIBLE_LIBSSH_HOST_KEY_AUTO_ADD
+  host_key:
+    description:
+      - The public key of the host, as in a C(.pub) file, or its fingerprint (C(SHA256:...)) as C(ssh-keygen -l) prints it, or a list of such.
+      - The host must show one of these, whatever the known hosts files and O(host_key_checking) say.
+    type: raw
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: host_key}
+    env:
+      - name: ANSIBLE_LIBSSH_HOST_KEY
+    vars:
+      - name: ansible_libssh_host_key
+  host_key_alias:
+    description: The name that the host has in the known hosts files, where that is another one than its address.
+    type: string
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: host_key_alias}
+    env:
+      - name: ANSIBLE_LIBSSH_HOST_KEY_ALIAS
+    vars:
+      - name: ansible_libssh_host_key_alias
   known_hosts_file:
-    description: The known hosts file. Not set, it is what O(config_file) says, else C(~/.ssh/known_hosts).
-    type: path
+    description:
+      - The user's known hosts files. New keys go to the first. V(none), or C(/dev/null), is no file.
+      - Not set, it is what O(config_file) says, else C(~/.ssh/known_hosts) and C(~/.ssh/known_hosts2).
+    type: list
+    elements: string
     version_added: 9.0.0
     ini:
       - {section: libssh_connection, key: known_hosts_file}
@@ -165,9 +186,22 @@ options:
       - name: ANSIBLE_LIBSSH_KNOWN_HOSTS_FILE
     vars:
       - name: ansible_libssh_known_hosts_file
+  global_known_hosts_file:
+    description: The machine's known hosts files. Not set, it is what O(config_file) says, else those in C(/etc/ssh).
+    type: list
+    elements: string
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: global_known_hosts_file}
+    env:
+      - name: ANSIBLE_LIBSSH_GLOBAL_KNOWN_HOSTS_FILE
+    vars:
+      - name: ansible_libssh_global_known_hosts_file
   config_file:
-    description: An OpenSSH client configuration file to read. Options that are set here win over it.
-    type: path
+    description:
+      - An OpenSSH client configuration file to read, instead of C(~/.ssh/config) and C(/etc/ssh/ssh_config); V(none) reads none at all.
+      - Options that are set here win over it.
+    type: string
     version_added: 5.1.0
     ini:
       - {section: libssh_connection, key: config_file}
@@ -191,8 +225,8 @@ options:
       - name: ansible_libssh_proxy_command
   ssh_args:
     description:
-      - Arguments as for the C(ssh) program. Those that have an option here are read, and stand where that option isn't set.
-        Those about C(ssh)'s own process (C(ControlMaster) and such) have no meaning; any other is named in a warning.
+      - Arguments as for the C(ssh) program. They stand where an option isn't set here, and win over O(config_file).
+        Those about C(ssh)'s own process (C(ControlMaster) and such) have no meaning; what can't be honoured is named in a warning.
     type: string
     ini:
       - {section: ssh_connection, key: ssh_args}
@@ -654,9 +688,9 @@ class Connection(ConnectionBase):
             arguments = _ssh_args.parse(*lines)
         except ValueError as exc:
             raise AnsibleError(f"Can't read ssh_args, ssh_common_args or ssh_extra_args: {exc}") from exc
-        for ignored in arguments.ignored:
+        for ignored in [*arguments.ignored, *self._library.settings.unhonoured(arguments.lines)]:
             display.warning(f"ansible.netcommon.libssh can't honour this of ssh_args, and goes without it: {ignored}")
-        return _connection_options.merged(options, arguments.options)
+        return _connection_options.merged({**options, "ssh_options": arguments.lines}, arguments.options)
 
     @property
     def _host(self) -> str:

@@ -16,8 +16,10 @@ _KEYWORDS = {
     "password_prompt": "password_prompt",
     "private_key_passphrase": "private_key_password",
     "look_for_keys": "look_for_keys",
-    "host_key_checking": "host_key_checking",
+    "host_key": "host_key",
+    "host_key_alias": "host_key_alias",
     "known_hosts_file": "knownhosts",
+    "global_known_hosts_file": "global_knownhosts",
     "timeout": "timeout",
     "persistent_connect_timeout": "auth_timeout",
     "config_file": "config_file",
@@ -29,12 +31,16 @@ _KEYWORDS = {
     "macs": "macs",
     "compression": "compression",
 }
-_PATHS = {"known_hosts_file", "config_file"}
+_PATHS = {"config_file"}
 
-# What the plugin's documentation has for those that ssh_args may change, too.
-_DEFAULTS: dict[str, object] = {"timeout": 10, "host_key_checking": True}
+# These leave it to ssh_args and ssh_config, unless they differ from what the plugin's documentation has for them.
+_DEFAULTS: dict[str, object] = {"timeout": 10}
 
-OPTIONS = (*_KEYWORDS, "private_key_file", "host_key_auto_add", "prefer_installed")
+OPTIONS = (*_KEYWORDS, "private_key_file", "host_key_checking", "host_key_auto_add", "prefer_installed")
+
+# Ansible's ways to write a boolean; "yes" and "no" are OpenSSH's words, too.
+_TRUE = {"true", "t", "y", "1", "1.0", "on"}
+_FALSE = {"false", "f", "n", "0", "0.0", "off", "no"}
 
 
 def plain(value: Any) -> Any:
@@ -52,7 +58,7 @@ def merged(options: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str
     """Let *arguments*, read from ssh_args and its kin, stand where an option is not set."""
     result = {name: plain(value) for name, value in options.items()}
     for name, value in arguments.items():
-        if result.get(name) in (None, "", _DEFAULTS.get(name)):
+        if result.get(name) in (None, ""):
             result[name] = value
     return result
 
@@ -62,11 +68,26 @@ def connect_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
     keywords = {}
     for option, keyword in _KEYWORDS.items():
         value = options.get(option)
-        if value not in (None, ""):
+        if value not in (None, "") and value != _DEFAULTS.get(option):
             keywords[keyword] = os.path.expanduser(value) if option in _PATHS else value
     if options.get("private_key_file"):
         keywords["identities"] = [os.path.expanduser(options["private_key_file"])]
+    checking = _checking(options.get("host_key_checking"), bool(options.get("host_key_auto_add")))
+    if checking is not None:
+        keywords["host_key_checking"] = checking
+    if options.get("ssh_options"):
+        keywords["ssh_options"] = options["ssh_options"]
     return keywords
+
+
+def _checking(value: Any, auto_add: bool) -> str | None:
+    """Return how OpenSSH calls a setting of host_key_checking; None for the default, which ssh_config may change."""
+    text = "true" if value is None else str(value).lower()
+    if text in _FALSE:
+        return "no"
+    if auto_add:
+        return "accept-new"
+    return None if text in _TRUE else text
 
 
 def destination(options: Mapping[str, Any]) -> str:

@@ -26,9 +26,9 @@ def open_session(
 ) -> Any:
     """Return a session, connected and logged in as *options* say: the connection holder's, if *persist* seconds are wanted.
 
-    *ask* puts a question to the user, and is called at most once: for a host that is not known yet.
+    *ask* puts a question to the user: whether to trust a host that is not known yet.
     """
-    policy = _policy(library, options, ask)
+    policy = _policy(library, ask)
     keywords = connection_options.connect_keywords(options)
     if persist > 0:
         session = _holder.open_session(library, policy, keywords, persist, report)
@@ -43,14 +43,12 @@ def open_session(
 def end_session(library: ModuleType, options: Mapping[str, Any], report: Callable[[str], None]) -> None:
     """End the connection holder's session that was made with *options*, if there is one."""
     keywords = connection_options.connect_keywords(options)
-    _holder.end_session(library, _policy(library, options, lambda _question: False), keywords, report)
+    _holder.end_session(library, _policy(library, lambda _question: False), keywords, report)
 
 
-def _policy(library: ModuleType, options: Mapping[str, Any], ask: Callable[[str], bool]) -> Any:
+def _policy(library: ModuleType, ask: Callable[[str], bool]) -> Any:
     """What to do about a host whose key is in no known_hosts file. A changed key never comes this far."""
     base: Any = library.policies.AutoAddPolicy
-    if options.get("host_key_auto_add"):
-        return base()
 
     class AskPolicy(base):
         """Add the key that the user accepts."""
@@ -58,7 +56,7 @@ def _policy(library: ModuleType, options: Mapping[str, Any], ask: Callable[[str]
         def missing_host_key(
             self, session: Any, hostname: str, username: str, key_type: str, fingerprint: str, message: str
         ) -> None:
-            host = connection_options.destination({**options, "remote_user": None})
+            host = connection_options.destination({"remote_addr": hostname, "port": session.port})
             if not ask(QUESTION.format(host=host, key_type=key_type, fingerprint=fingerprint)):
                 raise library.errors.HostKeyError(message, hostname, session.port, key_type, fingerprint)
             super().missing_host_key(session, hostname, username, key_type, fingerprint, message)

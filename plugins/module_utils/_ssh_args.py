@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ``ssh`` program's command line, read as options of the connection plugin. Private to this collection."""
+"""The ``ssh`` program's command line, read as lines of ssh_config. Private to this collection."""
 
 from __future__ import annotations
 
@@ -7,52 +7,37 @@ import getopt
 import shlex
 from typing import NamedTuple
 
-_FLAGS = "46AaCfGgKkMNnqsTtVvXxYy"
-_WITH_VALUE = "BbcDEeFIiJLlmOopPQRSWw"
-_SHORT = {
+_FLAGS = {
+    "-4": "AddressFamily inet",
+    "-6": "AddressFamily inet6",
+    "-A": "ForwardAgent yes",
+    "-a": "ForwardAgent no",
+    "-C": "Compression yes",
+    "-k": "GSSAPIDelegateCredentials no",
+}
+_WITH_VALUE = {
+    "-B": "BindInterface",
+    "-b": "BindAddress",
     "-c": "Ciphers",
-    "-F": "ConfigFile",
+    "-I": "PKCS11Provider",
     "-i": "IdentityFile",
     "-J": "ProxyJump",
-    "-l": "User",
     "-m": "MACs",
-    "-p": "Port",
 }
+# These have an option of the plugin, which messages and other plugins show.
+_OPTIONS = {"port": "port", "user": "remote_user"}
+_OPTION_FLAGS = {"-p": "port", "-l": "user"}
 
-# What OpenSSH calls it, in lower case: what the plugin calls it.
-_SAME = {
-    "ciphers": "ciphers",
-    "configfile": "config_file",
-    "connecttimeout": "timeout",
-    "hostkeyalgorithms": "hostkeys",
-    "identityfile": "private_key_file",
-    "kexalgorithms": "key_exchange_algorithms",
-    "macs": "macs",
-    "port": "port",
-    "proxycommand": "proxy_command",
-    "pubkeyacceptedalgorithms": "publickey_accepted_algorithms",
-    "pubkeyacceptedkeytypes": "publickey_accepted_algorithms",
-    "user": "remote_user",
-    "userknownhostsfile": "known_hosts_file",
-}
-_NUMBERS = {"port", "timeout"}
-_TRUST = {
-    "yes": {},
-    "ask": {},
-    "accept-new": {"host_key_auto_add": True},
-    "no": {"host_key_checking": False},
-    "off": {"host_key_checking": False},
-}
-
-# These tell the ssh program how to share, log or keep its process: there is no such process here.
-_POINTLESS = {"controlmaster", "controlpath", "controlpersist", "batchmode", "loglevel", "requesttty"}
-_POINTLESS_FLAGS = {"-a", "-f", "-M", "-n", "-N", "-q", "-T", "-t", "-v", "-x", "-S", "-E"}
+# These tell the ssh program how to share, log or keep its process, or its terminal: there is no such process here.
+_POINTLESS = {"-f", "-M", "-n", "-N", "-q", "-T", "-t", "-v", "-x", "-y", "-S", "-E", "-e", "-O", "-P"}
+_LETTERS = "46AaCfGgKkMNnqsTtVvXxYy" + "".join(f"{letter}:" for letter in "BbcDEeFIiJLlmOopPQRSWw")
 
 
 class Arguments(NamedTuple):
-    """What a command line says: options of the plugin, and what can't be had."""
+    """What a command line says: options of the plugin, lines of ssh_config, and what can't be had."""
 
     options: dict[str, object]
+    lines: list[str]
     ignored: list[str]
 
 
@@ -63,44 +48,39 @@ def parse(*lines: str | None) -> Arguments:
     """
     words = [word for line in lines if line for word in shlex.split(line)]
     try:
-        switches, rest = getopt.getopt(words, _FLAGS + "".join(f"{letter}:" for letter in _WITH_VALUE))
+        switches, rest = getopt.getopt(words, _LETTERS)
     except getopt.GetoptError as exc:
         raise ValueError(str(exc)) from exc
-    found = Arguments({}, list(rest))
+    found = Arguments({}, [], list(rest))
     for switch, value in switches:
         if switch == "-o":
-            _add(found, *_split(value))
-        elif switch == "-C":
-            _add(found, "Compression", "yes")
-        elif switch in _SHORT:
-            _add(found, _SHORT[switch], value)
-        elif switch not in _POINTLESS_FLAGS:
+            _add(found, value.strip())
+        elif switch == "-F":
+            found.options.setdefault("config_file", value)
+        elif switch in _OPTION_FLAGS:
+            _add(found, f"{_OPTION_FLAGS[switch]} {value}")
+        elif switch in _FLAGS:
+            found.lines.append(_FLAGS[switch])
+        elif switch == "-K":
+            found.lines.extend(["GSSAPIAuthentication yes", "GSSAPIDelegateCredentials yes"])
+        elif switch in _WITH_VALUE:
+            found.lines.append(f"{_WITH_VALUE[switch]} {_quoted(value)}")
+        elif switch not in _POINTLESS:
             found.ignored.append(f"{switch} {value}".strip())
     return found
 
 
-def _split(text: str) -> tuple[str, str]:
-    """Split ``Name=value`` or ``Name value``."""
-    name, equals, value = text.partition("=")
-    if not equals or " " in name.strip():
-        name, _, value = text.strip().partition(" ")
-    return name.strip(), value.strip().strip('"')
-
-
-def _add(found: Arguments, name: str, value: str) -> None:
-    key = name.lower()
-    options: dict[str, object]
-    if key in _SAME:
-        option = _SAME[key]
-        options = {option: int(value) if option in _NUMBERS else value}
-    elif key == "compression":
-        options = {"compression": value.lower() == "yes"}
-    elif key == "stricthostkeychecking" and value.lower() in _TRUST:
-        options = dict(_TRUST[value.lower()])
-    elif key in _POINTLESS:
-        return
+def _add(found: Arguments, line: str) -> None:
+    """Take a line, as an option of the plugin where it has one."""
+    word, _, rest = line.replace("=", " ", 1).partition(" ")
+    option = _OPTIONS.get(word.lower())
+    if option:
+        value = rest.strip().strip('"')
+        found.options.setdefault(option, int(value) if option == "port" else value)
     else:
-        found.ignored.append(f"{name}={value}")
-        return
-    for option, meaning in options.items():
-        found.options.setdefault(option, meaning)
+        found.lines.append(line)
+
+
+def _quoted(value: str) -> str:
+    """Return a value as one word of a line; the lists of words that ``-J`` takes have no blanks."""
+    return f'"{value}"' if " " in value else value

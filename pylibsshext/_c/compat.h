@@ -10,8 +10,4 @@
 #error "libssh 0.10 or newer is needed"
 #endif
 
-#if LIBSSH_VERSION_INT < SSH_VERSION_INT(0, 12, 0)
-#define SSH_OPTIONS_NEXT_IDENTITY SSH_OPTIONS_IDENTITY /* the first, and no other */
-#endif
-
 #endif

@@ -82,7 +82,6 @@ cdef extern from "compat.h" nogil:
         SSH_OPTIONS_PROCESS_CONFIG
         SSH_OPTIONS_RSA_MIN_SIZE
         SSH_OPTIONS_IDENTITY_AGENT
-        SSH_OPTIONS_NEXT_IDENTITY
 
     int ssh_channel_close(ssh_channel channel)
     int ssh_channel_is_open(ssh_channel channel)
@@ -105,7 +104,6 @@ cdef extern from "compat.h" nogil:
     int ssh_get_server_publickey(ssh_session session, ssh_key *key)
     int ssh_init()
     int ssh_is_connected(ssh_session session)
-    int ssh_options_parse_config(ssh_session session, const char *filename)
     int ssh_options_set(ssh_session session, int type, const void *value)
     int ssh_options_get(ssh_session session, int type, char **value)
     int ssh_options_get_port(ssh_session session, unsigned int *port_target)

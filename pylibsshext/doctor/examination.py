@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from .. import _core, hostkeys, options, transport
+from .. import _core, settings, transport
 from .._version import __version__
 from ..errors import LibsshException
 from ..session import Session
@@ -49,8 +49,8 @@ class Watched(Session):
 
     def _configure(self, given: Mapping[str, Any]) -> None:
         super()._configure(given)
-        self.files = options.config_files(given.get("config_file"), given.get("ssh_dir"))
-        self.proxy = self.get_ssh_options("proxycommand") or ""
+        self.files = settings.config_files(given)
+        self.proxy = given.get("proxycommand") or ""
 
     def _socket(self, given: Mapping[str, Any], deadline: float) -> socket.socket:
         if "fd" not in given and not self.proxy:
@@ -74,9 +74,8 @@ class Watched(Session):
     def verify_knownhost(self) -> bool:
         self.checking = True
         result = super().verify_knownhost()
-        key_type, blob = self._server_key()
-        host = self.get_ssh_options("host") or ""
-        self.trusted = hostkeys.lookup(self._known_hosts, host, self.port or 22, key_type, blob).text
+        if self._trust is not None:
+            self.trusted = self._trust.verdict(*self._server_key()).text
         return result
 
     @property

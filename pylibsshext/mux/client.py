@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MuxSession", "MuxUnavailable"]
 
-_PATHS = ("knownhosts", "ssh_dir", "add_identity", "config_file")
+_PATHS = ("ssh_dir", "add_identity", "config_file", "unix_socket")
+_PATH_LISTS = ("knownhosts", "global_knownhosts", "identities")
 _PATIENCE = 30.0  # seconds for the holder's greeting, which needs nobody else
 
 
@@ -171,6 +172,11 @@ class MuxSession:
             return False
 
     @property
+    def environment(self) -> Mapping[str, str]:
+        """Nothing: what the session sets for each command, the holder's own channels set."""
+        return {}
+
+    @property
     def info(self) -> SessionInfo:
         """What was negotiated."""
         from ..session import SessionInfo
@@ -296,8 +302,11 @@ def _portable(keywords: Mapping[str, Any]) -> dict[str, Any]:
     for name in _PATHS:
         if name in portable and portable[name] != "none":
             portable[name] = _absolute(portable[name])
-    if "identities" in portable:
-        portable["identities"] = [_absolute(path) for path in portable["identities"]]
+    for name in _PATH_LISTS:
+        if name in portable:
+            given = portable[name]
+            paths = [given] if isinstance(given, (str, bytes, os.PathLike)) else given
+            portable[name] = [path if path == "none" else _absolute(path) for path in paths]
     command = portable.get("proxycommand")
     if command and command != "none":
         here = shlex.quote(os.getcwd()).replace("%", "%%")

@@ -12,6 +12,7 @@ import pytest
 
 import pylibsshext
 from pylibsshext.errors import (
+    AuthenticationError,
     LibsshConnectionError,
     LibsshException,
     LibsshSessionException,
@@ -421,3 +422,49 @@ def test_ticker_runs_while_connecting(bad_server, connect, ticker):
         took = time.monotonic() - began
     assert len(ticks) > took * 100 * 0.5
     assert threading.active_count() < 20
+
+
+def test_words_of_ssh_config_that_libssh_drops(new_sshd, connect, tmp_path):
+    """HostKeyAlias, keepalives, environment, methods, address family and known hosts of a file, by the block that holds."""
+    host = new_sshd(sshd_config="AcceptEnv PX_*")
+    (tmp_path / "known").write_text(f"the-alias {host.host_keys[0]}\n")
+    config = tmp_path / "config"
+    config.write_text(
+        f'Match host lab exec "test %n = lab"\n  HostName {host.address}\n  Port {host.port}\n  HostKeyAlias the-alias\n'
+        f"  UserKnownHostsFile /nowhere {tmp_path}/known\n  GlobalKnownHostsFile none\n  StrictHostKeyChecking yes\n"
+        f"  AddressFamily inet\n  BindAddress 127.0.0.1\n  PreferredAuthentications publickey\n"
+        f"  SetEnv PX_A=a PX_B='two words' OTHER=x\n  IdentityFile {host.key}\n  IdentitiesOnly yes\n  RequiredRSASize 2048\n"
+        "Host *\n  SetEnv PX_C=no\n  Port 1\n"
+    )
+    about = {"host": "lab", "port": None, "knownhosts": None, "private_key": None, "look_for_keys": True}
+    session = connect(host, **about, config_file=str(config))
+    done = session.exec_command("echo $PX_A,$PX_B,$PX_C,$OTHER")
+    assert done.stdout == b"a,two words,,\n"
+    channel = session.new_channel()
+    channel.request_shell()
+    channel.write(b"echo =$PX_A=; exit\n")
+    assert b"=a=" in channel.communicate()[0]
+    with pytest.raises(AuthenticationError, match="password"):
+        connect(host, **about, config_file=str(config), ssh_options=["PreferredAuthentications password"], password=None)
+
+
+def test_address_family(sshd, connect):
+    """The family that is asked for is the only one that is tried."""
+    with pytest.raises(LibsshConnectionError, match="resolving"):
+        connect(sshd, address_family="inet6")
+    with pytest.raises(LibsshSessionException, match="address_family: 'inet5' is not one of any, inet, inet6"):
+        connect(sshd, address_family="inet5")
+
+
+def test_connection_attempts(sshd, connect):
+    """A server that is not up yet is tried again, after a second and then after two; a login is not."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    began = time.monotonic()
+    with pytest.raises(LibsshConnectionError, match="refused"):
+        connect(sshd, port=port, connection_attempts=3)
+    assert 2.9 < time.monotonic() - began < 4
+    before = sshd.log().count("Connection from") + sshd.log().count("Failed")
+    with pytest.raises(AuthenticationError):
+        connect(sshd, private_key=None, agent=False, connection_attempts=3)
+    assert sshd.log().count("Connection closed by authenticating") <= before + 1

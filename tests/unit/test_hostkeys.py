@@ -407,7 +407,7 @@ def test_wildcards_agree_with_a_plain_definition(pattern: bytes, text: bytes) ->
             return any(matches(p[1:], t[i:]) for i in range(len(t) + 1))
         return bool(t) and p[:1] in {b"?", t[:1]} and matches(p[1:], t[1:])
 
-    assert hostkeys._wildcard(pattern, text) is matches(pattern, text)
+    assert hostkeys.wildcard(pattern, text) is matches(pattern, text)
 
 
 # What OpenSSH's own tool says to the same files and keys.

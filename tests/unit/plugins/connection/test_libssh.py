@@ -47,8 +47,8 @@ def test_every_keyword_is_one_of_the_library():
 
 
 def test_ssh_arguments_are_documented_options():
-    """What ssh_args can set is an option of the plugin."""
-    assert set(_ssh_args._SAME.values()) | {"compression", "host_key_auto_add", "host_key_checking"} <= set(OPTIONS)
+    """What ssh_args can set besides the lines for the library is an option of the plugin."""
+    assert set(_ssh_args._OPTIONS.values()) <= set(_connection_options.OPTIONS)
 
 
 def test_names_of_variables_follow_one_rule():

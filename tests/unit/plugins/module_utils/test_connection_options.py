@@ -16,16 +16,16 @@ class Tagged(str):
 def test_only_what_is_set_is_handed_on():
     """The library's defaults, and the configuration file's, stand where nothing is set."""
     options = dict.fromkeys(subject.OPTIONS) | {"remote_addr": "h", "hostkeys": "", "look_for_keys": False, "timeout": 10}
-    assert subject.connect_keywords(options) == {"host": "h", "look_for_keys": False, "timeout": 10}
+    assert subject.connect_keywords(options) == {"host": "h", "look_for_keys": False}
+    assert subject.connect_keywords(options | {"timeout": 11})["timeout"] == 11
 
 
 def test_key_file_and_paths_of_the_home_directory(monkeypatch):
     """A tilde means the home directory, in each option that is a path."""
     monkeypatch.setenv("HOME", "/home/me")
-    options = {"private_key_file": "~/key", "known_hosts_file": "~/known", "config_file": "~/config"}
+    options = {"private_key_file": "~/key", "config_file": "~/config"}
     assert subject.connect_keywords(options) == {
         "identities": ["/home/me/key"],
-        "knownhosts": "/home/me/known",
         "config_file": "/home/me/config",
     }
 
@@ -40,9 +40,9 @@ def test_values_are_exact_builtins(value):
 
 
 def test_arguments_fill_what_is_not_set():
-    """An option that the user has set wins over ssh_args; a default does not."""
-    options = {"port": None, "proxy_command": "", "timeout": 10, "remote_user": "me", "host_key_checking": True}
-    arguments = {"port": 1, "proxy_command": "p", "timeout": 3, "remote_user": "you", "host_key_checking": False}
+    """An option that the user has set wins over ssh_args."""
+    options = {"port": None, "config_file": "", "remote_user": "me"}
+    arguments = {"port": 1, "config_file": "f", "remote_user": "you"}
     assert subject.merged(options, arguments) == arguments | {"remote_user": "me"}
 
 
@@ -57,3 +57,27 @@ def test_arguments_fill_what_is_not_set():
 def test_destination_is_what_people_write(options, text):
     """User, host and port in one word."""
     assert subject.destination(options) == text
+
+
+@pytest.mark.parametrize(
+    ("checking", "auto_add", "keyword"),
+    [
+        (True, None, None),
+        ("True", None, None),
+        ("on", False, None),
+        ("ask", None, "ask"),
+        ("yes", None, "yes"),
+        (Tagged("accept-new"), None, "accept-new"),
+        ("no", None, "no"),
+        (False, None, "no"),
+        ("0", None, "no"),
+        (True, True, "accept-new"),
+        ("yes", True, "accept-new"),
+        (False, True, "no"),
+        ("perhaps", None, "perhaps"),
+    ],
+)
+def test_host_key_checking(checking, auto_add, keyword):
+    """OpenSSH's words and netcommon's booleans; the default leaves it to ssh_config."""
+    options = {"host_key_checking": checking, "host_key_auto_add": auto_add}
+    assert subject.connect_keywords(options).get("host_key_checking") == keyword

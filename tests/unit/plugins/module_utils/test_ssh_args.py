@@ -8,27 +8,27 @@ from ansible_collections.ansible.netcommon.plugins.module_utils._ssh_args import
 
 
 @pytest.mark.parametrize(
-    ("line", "options"),
+    ("line", "options", "lines"),
     [
-        ("", {}),
-        ("-p 2222 -l me", {"port": 2222, "remote_user": "me"}),
-        ("-p2222 -i ~/.ssh/key", {"port": 2222, "private_key_file": "~/.ssh/key"}),
-        ("-C -o ControlMaster=auto -o ControlPersist=60s", {"compression": True}),
-        ("-o Compression=no", {"compression": False}),
-        ('-o ProxyCommand="ssh -W %h:%p -q bastion"', {"proxy_command": "ssh -W %h:%p -q bastion"}),
-        ('-o "ProxyCommand nc -x a=b %h %p"', {"proxy_command": "nc -x a=b %h %p"}),
-        ("-oProxyCommand='nc %h %p'", {"proxy_command": "nc %h %p"}),
-        ("-o stricthostkeychecking=no", {"host_key_checking": False}),
-        ("-o StrictHostKeyChecking=accept-new", {"host_key_auto_add": True}),
-        ("-o UserKnownHostsFile=/dev/null", {"known_hosts_file": "/dev/null"}),
-        ("-o ConnectTimeout=3 -c aes256-ctr -m hmac-sha1", {"timeout": 3, "ciphers": "aes256-ctr", "macs": "hmac-sha1"}),
-        ("-o KexAlgorithms=+diffie-hellman-group14-sha1", {"key_exchange_algorithms": "+diffie-hellman-group14-sha1"}),
-        ("-F /etc/ssh/other -qtt", {"config_file": "/etc/ssh/other"}),
+        ("", {}, []),
+        ("-p 2222 -l me", {"port": 2222, "remote_user": "me"}, []),
+        ("-o Port=2222 -o 'User me'", {"port": 2222, "remote_user": "me"}, []),
+        ("-p2222 -i ~/.ssh/key", {"port": 2222}, ["IdentityFile ~/.ssh/key"]),
+        ("-i 'my key' -J u@b:22,c -4 -6 -A -a -b ::1", {}, [
+            'IdentityFile "my key"', "ProxyJump u@b:22,c", "AddressFamily inet", "AddressFamily inet6", "ForwardAgent yes",
+            "ForwardAgent no", "BindAddress ::1",
+        ]),
+        ("-C -o ControlMaster=auto", {}, ["Compression yes", "ControlMaster=auto"]),
+        ('-o ProxyCommand="ssh -W %h:%p -q bastion"', {}, ["ProxyCommand=ssh -W %h:%p -q bastion"]),
+        ("-oProxyCommand='nc -x a=b %h %p'", {}, ["ProxyCommand=nc -x a=b %h %p"]),
+        ("-c aes256-ctr -m hmac-sha1", {}, ["Ciphers aes256-ctr", "MACs hmac-sha1"]),
+        ("-F /etc/ssh/other -qtt", {"config_file": "/etc/ssh/other"}, []),
+        ("-K", {}, ["GSSAPIAuthentication yes", "GSSAPIDelegateCredentials yes"]),
     ],
-)
-def test_what_has_an_option_becomes_one(line, options):
-    """Each way of writing an argument ends as the plugin's option of that meaning."""
-    assert parse(line) == (options, [])
+)  # fmt: skip
+def test_each_way_of_writing(line, options, lines):
+    """Each way of writing an argument ends as a line of ssh_config, or as the plugin's option."""
+    assert parse(line) == (options, lines, [])
 
 
 def test_the_first_value_wins_over_all_three_lines():
@@ -38,17 +38,11 @@ def test_the_first_value_wins_over_all_three_lines():
 
 @pytest.mark.parametrize(
     ("line", "ignored"),
-    [
-        ("-J bastion", ["ProxyJump=bastion"]),
-        ("-o ServerAliveInterval=5", ["ServerAliveInterval=5"]),
-        ("-o StrictHostKeyChecking=perhaps", ["StrictHostKeyChecking=perhaps"]),
-        ("-L 1:host:2 -A", ["-L 1:host:2", "-A"]),
-        ("-q another.host", ["another.host"]),
-    ],
+    [("-L 1:host:2 -X", ["-L 1:host:2", "-X"]), ("-q another.host", ["another.host"]), ("-W a:1", ["-W a:1"])],
 )
 def test_what_can_not_be_honoured_is_named(line, ignored):
     """Nothing is dropped in silence."""
-    assert parse(line) == ({}, ignored)
+    assert parse(line) == ({}, [], ignored)
 
 
 @pytest.mark.parametrize(
