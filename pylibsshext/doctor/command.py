@@ -26,9 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("target", type=target, metavar="[user@]host[:port]", help="whom to connect to; an IPv6 address with a port in brackets")
     add("-i", dest="identities", action="append", metavar="FILE", help="log in with this private key")
     add("-F", dest="config_file", metavar="FILE", help="read this ssh_config file, or none")
+    add("-o", dest="ssh_options", action="append", metavar="OPTION", help="a line of ssh_config, as ssh's -o takes it")
     add(
-        "-o",
-        dest="options",
+        "--set",
+        dest="others",
         action="append",
         type=keyword,
         default=[],
@@ -77,8 +78,8 @@ def keyword(text: str) -> tuple[str, Any]:
 
 def keywords(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what to call Session.connect with; asks for the secrets that it needs."""
-    found: dict[str, Any] = {**arguments.target, **dict(arguments.options)}
-    for name in ("identities", "config_file"):
+    found: dict[str, Any] = {**arguments.target, **dict(arguments.others)}
+    for name in ("identities", "config_file", "ssh_options"):
         if getattr(arguments, name):
             found[name] = getattr(arguments, name)
     if arguments.ask_pass:

@@ -50,7 +50,7 @@ class Watched(Session):
     def _configure(self, given: Mapping[str, Any]) -> None:
         super()._configure(given)
         self.files = settings.config_files(given)
-        self.proxy = given.get("proxycommand") or ""
+        self.proxy = given["proxycommand"] if given.get("proxycommand", "none") != "none" else ""
 
     def _socket(self, given: Mapping[str, Any], deadline: float) -> socket.socket:
         if "fd" not in given and not self.proxy:
@@ -58,6 +58,9 @@ class Watched(Session):
             found = transport.resolve(self.get_ssh_options("host"), self.port or 22, 0, deadline)
             self.addresses = [address[0] for _, address in found]
             self.took["name"] = time.monotonic() - began
+        if self.tap is not None:
+            self.tap.close()  # the attempt before this one failed
+            self.tap = None
         began = time.monotonic()
         sock = super()._socket(given, deadline)
         self.took["connection"] = time.monotonic() - began
@@ -77,6 +80,9 @@ class Watched(Session):
         if self._trust is not None:
             self.trusted = self._trust.verdict(*self._server_key()).text
         return result
+
+    def hostkey_auto_add(self, username: str | None = None) -> None:
+        """Leave it at that: an examination changes nothing."""
 
     @property
     def sent(self) -> bytes:

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 PLUGIN = "ansible.netcommon.libssh"
 
-# Keyword of Session.connect: variable of the connection plugin. Those that are None are told by a variable of their own below.
+# Keyword of Session.connect: variable of the connection plugin.
 VARIABLES = {
     "host": "ansible_host",
     "port": "ansible_port",
@@ -46,5 +47,7 @@ def variables(keywords: Mapping[str, Any]) -> dict[str, Any]:
         value = keywords.get(keyword)
         if value not in (None, "", [], ()):
             found[variable] = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if keywords.get("ssh_options"):
+        found["ansible_ssh_common_args"] = shlex.join(word for line in keywords["ssh_options"] for word in ("-o", line))
     found.update({name: value for keyword, (name, value) in SECRETS.items() if keywords.get(keyword)})
     return found

@@ -6,12 +6,13 @@ A function returns None where its step does not apply.  The first step that fail
 
 from __future__ import annotations
 
+import base64
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Callable
 
 from .. import _core, hostkeys, options
 from ..advice import TURNED_AWAY, advice
-from ..errors import AuthenticationError, LibsshException, LibsshSessionException, LibsshSessionTimeout
+from ..errors import AuthenticationError, HostKeyChangedError, LibsshException, LibsshSessionException, LibsshSessionTimeout
 from . import wire
 from .inventory import VARIABLES
 from .report import Finding
@@ -189,6 +190,8 @@ def host_key(session: Watched, error: LibsshException | None) -> Finding | None:
     if session.checking:
         finding = failed("host key", session, error)
         finding.details = shown
+        if not isinstance(error, HostKeyChangedError):
+            finding.inventory["ansible_libssh_host_key"] = f"{key_type} {base64.b64encode(blob).decode()}"
         return finding
     text = f"{key_type} {shown['fingerprint']}, not checked (host_key_checking is off)"
     return Finding("host key", True, text, details=shown)

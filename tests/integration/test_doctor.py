@@ -79,7 +79,7 @@ def doctor(sshd, tmp_path):
 
 def test_command(doctor, sshd):
     """For people lines, for machines JSON; the exit status says whether the host can be used; nothing is on stderr."""
-    words = ["-i", sshd.key, "-o", f"knownhosts={sshd.known_hosts_file}", f"{sshd.user}@{sshd.address}:{sshd.port}"]
+    words = ["-i", sshd.key, "--set", f"knownhosts={sshd.known_hosts_file}", f"{sshd.user}@{sshd.address}:{sshd.port}"]
     done = doctor(*words)
     assert (done.returncode, done.stderr) == (0, "")
     assert "\nok      login          by publickey\n" in done.stdout
@@ -95,7 +95,7 @@ def test_command_asks_for_the_password(doctor, sshd):
     """Without a terminal the password is a line of the standard input; it is printed nowhere."""
     if not sshd.password:
         missing("root, for hosts with passwords")
-    words = ["--ask-pass", "-o", "agent=false", "-o", f"knownhosts={sshd.known_hosts_file}"]
+    words = ["--ask-pass", "--set", "agent=false", "--set", f"knownhosts={sshd.known_hosts_file}"]
     done = doctor(*words, f"{sshd.user}@{sshd.address}:{sshd.port}", stdin=f"{sshd.password}\n")
     assert done.returncode == 0, done.stdout
     assert 'ansible_password: "{{ vault_password }}"' in done.stdout
@@ -188,7 +188,11 @@ def garbage_key(sshd, _tmp):
 @pytest.mark.parametrize(
     ("case", "step", "cures"),
     [
-        (unknown_key, "host key", ["SHA256:", "ssh-keyscan -p {port} {host}", "ssh-keygen -lf"]),
+        (
+            unknown_key,
+            "host key",
+            ["SHA256:", "ssh-keyscan -p {port} {host}", "ssh-keygen -lf", "ansible_libssh_host_key: ssh-ed25519 "],
+        ),
         (changed_key, "host key", ["ssh-keygen -f {tmp}/known -R '[{host}]:{port}'"]),
         (revoked_key, "host key", ["{tmp}/known:1", "revoked"]),
         (wrong_password, "login", ["ansible_password", "ansible_user"]),
@@ -273,6 +277,30 @@ def test_cure_is_true(bad_server):
     host = bad_server(listen={"encryption_algs": ["aes128-cbc"]})
     cure = examine(**keywords(host)).to_set["ansible_libssh_ciphers"]
     assert "login" in steps(examine(**keywords(host, ciphers=cure)))
+
+
+def test_pinned_key_of_the_cure_works(sshd):
+    """With the host key as the doctor prints it for the inventory, the host is known."""
+    pin = examine(**unknown_key(sshd, None)).to_set["ansible_libssh_host_key"]
+    assert steps(examine(**keywords(sshd, knownhosts="/dev/null", host_key=pin)))["login"].ok
+
+
+def test_nothing_is_changed(sshd, tmp_path):
+    """A key that would be added is not: to look is not to trust."""
+    known = tmp_path / "known_hosts"
+    report = examine(**keywords(sshd, knownhosts=str(known), host_key_checking="accept-new"))
+    assert report.ok
+    assert "not known" in steps(report)["host key"].text
+    assert not known.exists()
+
+
+def test_options_of_ssh(doctor, sshd):
+    """`-o` is what it is for ssh, and so is the line for the inventory."""
+    words = [f"-oPort={sshd.port}", "-o", f"User {sshd.user}", "-o", f"UserKnownHostsFile={sshd.known_hosts_file}"]
+    done = doctor("-i", sshd.key, *words, sshd.address)
+    assert done.returncode == 0, done.stdout
+    variables = yaml.safe_load(done.stdout.partition("In the inventory:\n")[2])
+    assert f"-o Port={sshd.port} -o 'User {sshd.user}'" in variables["ansible_ssh_common_args"]
 
 
 def test_black_hole(dead_address, sshd):
