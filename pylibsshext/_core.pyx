@@ -270,17 +270,21 @@ cdef class Key:
             rc = libssh.ssh_pki_import_privkey_base64(c_key, c_passphrase, NULL, NULL, &self.ptr)
         return self if rc == libssh.SSH_OK else None
 
-    def add_certificate(self, kind, text):
-        """Take the certificate of type *kind*, base64 *text*, along; False if it is none (``ssh_pki_copy_cert_to_privkey``)."""
+    def with_certificate(self, kind, text):
+        """Return this key with the certificate of type *kind*, base64 *text*; None if it is none (``ssh_pki_copy_cert_to_privkey``)."""
         cdef bytes b_kind = c_text(kind, "certificate type"), b_text = c_text(text, "certificate")
+        cdef Key key = Key.__new__(Key)
         cdef libssh.ssh_key certificate = NULL
         cdef int rc
         engine.px_log_to(NULL)
+        key.ptr = libssh.ssh_key_dup(self.ptr)
+        if key.ptr is NULL:
+            raise MemoryError
         try:
             rc = libssh.ssh_pki_import_cert_base64(b_text, libssh.ssh_key_type_from_name(b_kind), &certificate)
             if rc == libssh.SSH_OK:
-                rc = libssh.ssh_pki_copy_cert_to_privkey(certificate, self.ptr)
-            return rc == libssh.SSH_OK
+                rc = libssh.ssh_pki_copy_cert_to_privkey(certificate, key.ptr)
+            return key if rc == libssh.SSH_OK else None
         finally:
             libssh.ssh_key_free(certificate)
 

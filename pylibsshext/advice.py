@@ -9,12 +9,10 @@ from __future__ import annotations
 import errno
 import re
 
+from .errors import AuthenticationError
+
 # The name of an exception class, of pylibsshext or builtin: what the user can do. The most derived class counts.
 _ADVICE = {
-    "AuthenticationError": (
-        "Check ansible_user, and that ansible_private_key_file (with ansible_private_key_passphrase), the SSH agent or "
-        "ansible_password (--ask-pass) has what this host accepts."
-    ),
     "KeyImportError": "Check ansible_private_key_file, and give its passphrase as ansible_private_key_passphrase.",
     "HostKeyChangedError": "",  # its text names the file, the line and the command that removes it
     "HostKeyError": (
@@ -27,6 +25,14 @@ TURNED_AWAY = (
     "Check ansible_port. If it is the right one, the server turns this machine away: look at its log, at MaxStartups and "
     "PerSourcePenalties of sshd_config, and at what blocks addresses there (fail2ban, hosts.deny)."
 )
+# What `AuthenticationError.keywords` has: the variable.
+_LOGIN = {
+    "user": "ansible_user",
+    "password": "ansible_password (--ask-pass)",
+    "private_key_password": "ansible_private_key_passphrase",
+    "identities": "ansible_private_key_file",
+    "kbdint_answers": "ansible_libssh_keyboard_interactive_answers",
+}
 _BY_ERRNO = {
     errno.ECONNRESET: TURNED_AWAY,
     errno.ECONNREFUSED: "Check ansible_host and ansible_port, and that the SSH server runs.",
@@ -53,6 +59,9 @@ def advice(error: BaseException, host: str, port: int) -> str:
     no_match = _NO_MATCH.search(str(error))
     if no_match:
         return f"Set {_ALGORITHMS[no_match[1]]} to one that the server has; '+name' adds it to the default ones."
+    if isinstance(error, AuthenticationError):
+        variables = [_LOGIN.get(name, f"ansible_libssh_{name}") for name in error.keywords or ["user"]]
+        return f"Check {', '.join(variables)}."
     for kind in type(error).__mro__:
         if kind.__name__ in _ADVICE:
             return _ADVICE[kind.__name__].format(host=host, port=port)

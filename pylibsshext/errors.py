@@ -41,7 +41,7 @@ class AuthenticationError(LibsshSessionException, PermissionError):
     """No login method got through.
 
     ``attempts`` lists them in order, one line each; ``methods_left`` names what the server still wants
-    (RFC 4252 section 5.1, "authentications that can continue").
+    (RFC 4252 section 5.1, "authentications that can continue"); ``keywords`` names those of ``connect`` that would give it more to try.
     """
 
     def __init__(
@@ -49,10 +49,16 @@ class AuthenticationError(LibsshSessionException, PermissionError):
         message: str = "",
         attempts: Sequence[str] = (),
         methods_left: Sequence[str] = (),
+        keywords: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.attempts = list(attempts)
         self.methods_left = list(methods_left)
+        self.keywords = list(keywords)
+
+    def __str__(self) -> str:
+        """Return the message and what can be changed."""
+        return f"{self.message} Keywords to change: {', '.join(self.keywords)}." if self.keywords else self.message
 
 
 class KeyImportError(LibsshSessionException, ValueError):

@@ -7,7 +7,7 @@ import base64
 import binascii
 import os
 
-from . import _core, hostkeys
+from . import _core, certificates, hostkeys
 from .errors import KeyImportError
 
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
@@ -32,19 +32,39 @@ def load_key(text: str | bytes, passphrase: str | bytes | None, name: str = "pri
 
 
 def load_key_file(path: str, passphrase: str | bytes | None) -> _core.Key:
-    """Read the private key in a file, and the certificate that lies beside it as ``<path>-cert.pub`` if one does."""
-    key = load_key(_read(path), passphrase, path)
-    certificate = f"{path}-cert.pub"
-    if os.path.exists(certificate):
-        add_certificate(key, _read(certificate), certificate)
-    return key
+    """Read the private key in a file."""
+    return load_key(read(path), passphrase, path)
 
 
-def add_certificate(key: _core.Key, text: str | bytes, name: str = "certificate") -> None:
-    """Have *key* log in with an OpenSSH certificate, in the format of a ``-cert.pub`` file."""
-    words = (text.encode() if isinstance(text, str) else text).split()
-    if len(words) < 2 or not key.add_certificate(words[0], words[1]):
-        raise KeyImportError(f"{name} is not a certificate for this key in OpenSSH's format")
+def with_certificate(key: _core.Key, text: str | bytes, name: str = "certificate") -> _core.Key:
+    """Return *key* as it logs in with an OpenSSH certificate, in the format of a ``-cert.pub`` file."""
+    certificate = read_certificate_text(text, name)
+    if certificate.key != base64.b64decode(key.public_base64()):
+        raise KeyImportError(f"{name} is a certificate for another key")
+    words = _words(text)
+    certified = key.with_certificate(words[0], words[1])
+    if certified is None:
+        raise KeyImportError(f"{name} is a certificate that libssh {_core.LIBSSH_VERSION} cannot read")
+    return certified
+
+
+def read_certificate(path: str) -> certificates.Certificate:
+    """Read the certificate in a file."""
+    return read_certificate_text(read(path), path)
+
+
+def read_certificate_text(text: str | bytes, name: str = "certificate") -> certificates.Certificate:
+    """Read a certificate in the format of a ``-cert.pub`` file."""
+    words = _words(text)
+    blob = _decoded(words[1]) if len(words) > 1 else None
+    certificate = certificates.parse(blob) if blob else None
+    if certificate is None:
+        raise KeyImportError(f"{name} is not a certificate in OpenSSH's format")
+    return certificate
+
+
+def _words(text: str | bytes) -> list[bytes]:
+    return (text.encode() if isinstance(text, str) else text).split()
 
 
 def public_blob(path: str) -> bytes | None:
@@ -54,7 +74,7 @@ def public_blob(path: str) -> bytes | None:
     """
     for candidate in (path, f"{path}.pub"):
         try:
-            data = _read(candidate)
+            data = read(candidate)
         except KeyImportError:
             continue
         raw = _openssh_body(data)
@@ -80,7 +100,8 @@ def key_fingerprint(key: _core.Key) -> str:
     return hostkeys.fingerprint(base64.b64decode(key.public_base64()))
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """Return what is in a key file."""
     try:
         with open(path, "rb") as file:
             return file.read(1 << 20)

@@ -76,11 +76,14 @@ CONNECT_KEYWORDS = {
     "send_env",
     "set_env",
     "auth_timeout",
+    "kbdint_answers",
     "kbdint_callback",
     "identities",
     "identities_only",
     "agent",
     "certificate",
+    "certificate_file",
+    "gss_auth",
     "preferred_authentications",
     "server_alive_interval",
     "server_alive_count_max",
@@ -133,6 +136,12 @@ def methods(preferred: str | Sequence[str] | None) -> tuple[str, ...]:
     if unknown:
         raise LibsshSessionException(f"preferred_authentications: {unknown[0]!r} is not one of {', '.join(_core.METHODS)}")
     return tuple(names)
+
+
+def paths(value: Any) -> list[str]:
+    """Return the files that are given as one path or as several, with ``~`` expanded."""
+    given = [value] if isinstance(value, (str, bytes, os.PathLike)) else value
+    return [os.path.expanduser(os.fsdecode(path)) for path in given]
 
 
 def default_ssh_dir() -> str:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _core, auth, channel as channels, hostkeys, keys, logging, options, settings as meanings, transport
+from . import _core, auth, channel as channels, hostkeys, kbdint, keys, logging, options, settings as meanings, transport
 from .channel import Channel, Completed, deadline_after
 from .errors import (
     AuthenticationError,
@@ -158,11 +158,15 @@ class Session:
         ``compression``; ``rsa_min_size``, bits; ``gssapi_server_identity``, ``gssapi_client_identity``, ``gssapi_delegate_credentials``;
         ``log_verbosity``.
 
-        The rest is for this connection only: ``password``; ``password_prompt``, how the prompt for it ends;
+        The rest is for this connection only: ``password``; ``password_prompt``, how the prompt for it ends; ``kbdint_answers`` and
+        ``kbdint_callback``, for all other prompts, see `kbdint.Answers`;
         ``private_key``, the text of a key, its ``private_key_password`` and ``certificate``; ``identities``, key files (a
-        ``.pub`` file names a key of the agent's); ``agent``, whether its other keys are tried (as ``look_for_keys``; False: it is not asked at all);
+        ``.pub`` file names a key of the agent's); ``certificate_file``, one or more certificates for them, besides each ``<key>-cert.pub``;
+        ``agent``, whether its other keys are tried (as ``look_for_keys``; False: it is not asked at all), or its socket, if that is not
+        ``$SSH_AUTH_SOCK``;
         ``look_for_keys`` (True), the key files of ssh_config and the default ones; ``identities_only`` (False), no key of
-        the agent's that is not named; ``preferred_authentications``, names of methods in order; ``kbdint_callback``, see `auth.Callback`.
+        the agent's that is not named; ``gss_auth``, whether to log in by GSSAPI: first (True), last (None) or not (False);
+        ``preferred_authentications``, names of methods in order.
 
         Trust: ``host_key_checking``, one of `trust.MODES`, or True (the policy decides about an unknown key) or False (nothing is
         checked); ``host_key``, the key or SHA256 fingerprint that it must be, or a list of them; ``host_key_alias``, the name
@@ -208,23 +212,22 @@ class Session:
 
     def _credentials(self, given: Mapping[str, Any]) -> auth.Credentials:
         passphrase = given.get("private_key_password")
-        key = keys.load_key(given["private_key"], passphrase) if given.get("private_key") else None
-        if key is not None and given.get("certificate"):
-            keys.add_certificate(key, given["certificate"])
         look_for_keys = bool(given.get("look_for_keys", True))
         agent = given.get("agent", True)
         added = [given["add_identity"]] if given.get("add_identity") else []
         return auth.Credentials(
-            key=key,
+            key=keys.load_key(given["private_key"], passphrase) if given.get("private_key") else None,
+            certificate=given.get("certificate"),
             password=given.get("password"),
-            password_prompt=given.get("password_prompt"),
-            kbdint_callback=given.get("kbdint_callback"),
-            identities=[os.path.expanduser(path) for path in given.get("identities", ())],
+            answers=_answers(given),
+            identities=options.paths(given.get("identities", ())),
+            certificate_files=options.paths(given.get("certificate_file", ())),
             look_for_keys=look_for_keys,
-            key_files=[*map(os.path.expanduser, added), *given.get("identity_files", keys.default_identities())],
+            key_files=[*options.paths(added), *given.get("identity_files", keys.default_identities())],
             agent=agent if isinstance(agent, str) else os.environ.get("SSH_AUTH_SOCK") if agent else None,
-            named_only=bool(given.get("identities_only", not given.get("agent", look_for_keys))),
+            identities_only=bool(given.get("identities_only", not given.get("agent", look_for_keys))),
             passphrase=passphrase,
+            gss_auth=given.get("gss_auth"),
             methods=options.methods(given.get("preferred_authentications")),
         )
 
@@ -371,8 +374,8 @@ class Session:
 
     def authenticate_interactive(self, password: str | bytes, expected_prompt: str | None = None) -> None:
         """Log in by keyboard-interactive authentication that asks for the password and nothing else."""
-        answer = auth.answers(password, expected_prompt, None)
-        code = auth.keyboard_interactive(self._core, answer, self._auth_deadline())
+        answer = kbdint.Answers(password, expected_prompt)
+        code = kbdint.login(self._core, answer, self._auth_deadline)
         self._authenticated("keyboard-interactive", code, "with keyboard-interactive")
 
     def authenticate_gssapi_with_mic(self) -> None:
@@ -499,3 +502,12 @@ class Session:
 def _connect_timeout(settings: Mapping[str, Any]) -> float | None:
     seconds = float(settings.get("timeout", 0)) + float(settings.get("timeout_usec", 0)) / 1e6
     return seconds or None
+
+
+def _answers(given: Mapping[str, Any]) -> kbdint.Answers | None:
+    """Return what answers prompts, None if nothing does."""
+    answering = [given.get(name) for name in ("password", "kbdint_answers", "kbdint_callback")]
+    if not any(answering):
+        return None
+    password, table, callback = answering
+    return kbdint.Answers(password, given.get("password_prompt"), table, callback)

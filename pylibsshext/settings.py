@@ -198,6 +198,7 @@ def _methods(config: Config) -> list[str] | None:
 _MEANINGS: dict[str, tuple[str, Callable[[Config, str], Any]]] = {
     "addressfamily": ("address_family", _family),
     "bindaddress": ("bind_address", _text),
+    "certificatefile": ("certificate_file", _files),
     "ciphers": ("ciphers", _text),
     "compression": ("compression", _flag),
     "connectionattempts": ("connection_attempts", _number),

@@ -86,8 +86,31 @@ options:
     type: string
     vars:
       - name: ansible_libssh_password_prompt
+  keyboard_interactive_answers:
+    description:
+      - Answers for a C(keyboard-interactive) login, such as one-time codes. Each key is a regular expression, searched for in the
+        question; the first that is found counts, and goes before O(password).
+      - A value is the answer, or V({"totp: SECRET"}), with the base32 secret of an authenticator, for the code of the moment.
+      - A question that nothing answers is asked on the terminal; without a terminal the login fails, and the error names the question.
+    type: dict
+    version_added: 9.0.0
+    vars:
+      - name: ansible_libssh_keyboard_interactive_answers
+  private_key:
+    description:
+      - The private key to log in with, as text, in OpenSSH's, PEM's or PKCS#8's format. It is tried before all others, and never
+        written to a file.
+    type: string
+    version_added: 9.0.0
+    vars:
+      - name: ansible_private_key
+      - name: ansible_ssh_private_key
+      - name: ansible_libssh_private_key
   private_key_file:
-    description: File with the private key to log in with. It is tried before all others.
+    description:
+      - File with the private key to log in with. It is tried before all others. A certificate beside it, C(<file>-cert.pub), is found.
+      - A C(.pub) file, or a locked key whose C(.pub) lies beside it, means that key of the SSH agent's, and no other key of the agent's is
+        tried before it.
     type: string
     version_added: 9.0.0
     ini:
@@ -112,9 +135,78 @@ options:
     vars:
       - name: ansible_private_key_password
       - name: ansible_private_key_passphrase
+      - name: ansible_ssh_private_key_passphrase
+      - name: ansible_libssh_private_key_passphrase
+  identities:
+    description: More files with private keys, tried after O(private_key_file).
+    type: list
+    elements: str
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: identities}
+    env:
+      - name: ANSIBLE_LIBSSH_IDENTITIES
+    vars:
+      - name: ansible_libssh_identities
+  identities_only:
+    description:
+      - Whether to try none of the SSH agent's keys but those that O(private_key_file) and O(identities) name.
+      - For an agent with many keys; servers hang up after a few wrong ones (C(MaxAuthTries)).
+    type: boolean
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: identities_only}
+    env:
+      - name: ANSIBLE_LIBSSH_IDENTITIES_ONLY
+    vars:
+      - name: ansible_libssh_identities_only
+  certificate:
+    description: The OpenSSH certificate for O(private_key), as text, one line as in a C(-cert.pub) file.
+    type: string
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: certificate}
+    env:
+      - name: ANSIBLE_LIBSSH_CERTIFICATE
+    vars:
+      - name: ansible_libssh_certificate
+  certificate_file:
+    description: Files with OpenSSH certificates for the keys of O(private_key_file), O(identities) or the SSH agent.
+    type: list
+    elements: str
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: certificate_file}
+    env:
+      - name: ANSIBLE_LIBSSH_CERTIFICATE_FILE
+    vars:
+      - name: ansible_libssh_certificate_file
+  agent:
+    description:
+      - Whether to use the SSH agent. With V(false) it is not even asked for the keys that O(private_key_file) and O(identities) name.
+      - Not set, its other keys are tried if O(look_for_keys) is on.
+    type: boolean
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: agent}
+    env:
+      - name: ANSIBLE_LIBSSH_AGENT
+    vars:
+      - name: ansible_libssh_agent
+  identity_agent:
+    description: Socket of the SSH agent. Not set, it is what the environment variable E(SSH_AUTH_SOCK) says; V(none) is no agent.
+    type: string
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: identity_agent}
+    env:
+      - name: ANSIBLE_LIBSSH_IDENTITY_AGENT
+    vars:
+      - name: ansible_libssh_identity_agent
   look_for_keys:
     description:
-      - Whether to try the keys of the SSH agent, and the usual key files below C(~/.ssh), besides O(private_key_file).
+      - Whether to try the usual key files below C(~/.ssh), and the keys of the SSH agent if O(agent) is not set, besides those named by
+        O(private_key_file) and O(identities).
     type: boolean
     default: true
     ini:
@@ -123,6 +215,64 @@ options:
     env:
       - name: ANSIBLE_PARAMIKO_LOOK_FOR_KEYS
       - name: ANSIBLE_LIBSSH_LOOK_FOR_KEYS
+    vars:
+      - name: ansible_libssh_look_for_keys
+        version_added: 9.0.0
+  preferred_authentications:
+    description:
+      - Names of login methods, in the order in which to try them; others are not tried. C(publickey), C(password),
+        C(keyboard-interactive), C(gssapi-with-mic).
+    type: list
+    elements: str
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: preferred_authentications}
+    env:
+      - name: ANSIBLE_LIBSSH_PREFERRED_AUTHENTICATIONS
+    vars:
+      - name: ansible_libssh_preferred_authentications
+  gss_auth:
+    description:
+      - Whether to log in by GSSAPI (Kerberos). V(true) tries it first; not set, it is tried last.
+      - Needs the GSSAPI library of MIT Kerberos on this machine (C(libgssapi_krb5.so.2)), and a ticket.
+    type: boolean
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: gss_auth}
+    env:
+      - name: ANSIBLE_LIBSSH_GSS_AUTH
+    vars:
+      - name: ansible_libssh_gss_auth
+  gss_deleg_creds:
+    description: Whether to hand the Kerberos ticket on to the host, which can then act as the user elsewhere.
+    type: boolean
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: gss_deleg_creds}
+    env:
+      - name: ANSIBLE_LIBSSH_GSS_DELEG_CREDS
+    vars:
+      - name: ansible_libssh_gss_deleg_creds
+  gss_server_identity:
+    description: Name by which Kerberos knows the host, where that is not the name that is connected to.
+    type: string
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: gss_server_identity}
+    env:
+      - name: ANSIBLE_LIBSSH_GSS_SERVER_IDENTITY
+    vars:
+      - name: ansible_libssh_gss_server_identity
+  gss_client_identity:
+    description: Principal to log in as, of those that there are tickets for.
+    type: string
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: gss_client_identity}
+    env:
+      - name: ANSIBLE_LIBSSH_GSS_CLIENT_IDENTITY
+    vars:
+      - name: ansible_libssh_gss_client_identity
   host_key_checking:
     description:
       - What to do about the key that the host shows. A key other than the one on record is refused with all of them but V(no).
@@ -658,7 +808,7 @@ class Connection(ConnectionBase):
     def _open_session(self) -> Any:
         """Return a session; try again what may go better the next time."""
         errors = self._library.errors
-        connect = partial(open_session, self._library, self._wanted, self._ask, self._persist, self._report)
+        connect = partial(open_session, self._library, self._wanted, self._ask, self._answer, self._persist, self._report)
         retries = int(self.get_option("reconnection_retries"))
         for attempt in range(retries):
             try:
@@ -726,6 +876,14 @@ class Connection(ConnectionBase):
             return False
         return to_text(answer).strip().lower() in ("yes", "y")
 
+    def _answer(self, question: str, secret: bool) -> str | None:
+        """Have a question of the login answered on the terminal; None if there is none."""
+        try:
+            answer = display.prompt_until(f"{destination(self._wanted)} asks: {question}", private=secret)
+        except (AnsiblePromptNoninteractive, AnsiblePromptInterrupt):
+            return None
+        return str(to_text(answer))
+
     def _follow_log(self) -> None:
         """Show libssh's log where it is asked for, and keep it out of all other logs."""
         logger = self._library.logging.logger
@@ -763,5 +921,6 @@ class Connection(ConnectionBase):
 
     def _failure(self, doing: str, error: Exception) -> str:
         advice = self._library.advice.advice(error, self._wanted["remote_addr"], self._wanted["port"] or 22)
-        text = f"Failed to {doing} ({destination(self._wanted)}): {error}"
+        text = error.message if isinstance(error, self._library.errors.AuthenticationError) else error
+        text = f"Failed to {doing} ({destination(self._wanted)}): {text}"
         return f"{text.rstrip('.')}. {advice}" if advice else text

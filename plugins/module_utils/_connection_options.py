@@ -14,10 +14,22 @@ _KEYWORDS = {
     "remote_user": "user",
     "password": "password",
     "password_prompt": "password_prompt",
+    "keyboard_interactive_answers": "kbdint_answers",
+    "private_key": "private_key",
     "private_key_passphrase": "private_key_password",
+    "identities": "identities",
+    "identities_only": "identities_only",
+    "certificate": "certificate",
+    "certificate_file": "certificate_file",
+    "agent": "agent",
     "look_for_keys": "look_for_keys",
     "host_key": "host_key",
     "host_key_alias": "host_key_alias",
+    "preferred_authentications": "preferred_authentications",
+    "gss_auth": "gss_auth",
+    "gss_deleg_creds": "gssapi_delegate_credentials",
+    "gss_server_identity": "gssapi_server_identity",
+    "gss_client_identity": "gssapi_client_identity",
     "known_hosts_file": "knownhosts",
     "global_known_hosts_file": "global_knownhosts",
     "timeout": "timeout",
@@ -36,7 +48,7 @@ _PATHS = {"config_file"}
 # These leave it to ssh_args and ssh_config, unless they differ from what the plugin's documentation has for them.
 _DEFAULTS: dict[str, object] = {"timeout": 10}
 
-OPTIONS = (*_KEYWORDS, "private_key_file", "host_key_checking", "host_key_auto_add", "prefer_installed")
+OPTIONS = (*_KEYWORDS, "identity_agent", "private_key_file", "host_key_checking", "host_key_auto_add", "prefer_installed")
 
 # Ansible's ways to write a boolean; "yes" and "no" are OpenSSH's words, too.
 _TRUE = {"true", "t", "y", "1", "1.0", "on"}
@@ -49,6 +61,8 @@ def plain(value: Any) -> Any:
         return str.__str__(value)
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {plain(name): plain(item) for name, item in value.items()}
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     return value
@@ -71,7 +85,9 @@ def connect_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
         if value not in (None, "") and value != _DEFAULTS.get(option):
             keywords[keyword] = os.path.expanduser(value) if option in _PATHS else value
     if options.get("private_key_file"):
-        keywords["identities"] = [os.path.expanduser(options["private_key_file"])]
+        keywords["identities"] = [os.path.expanduser(options["private_key_file"]), *keywords.get("identities", ())]
+    if options.get("identity_agent") and options.get("agent") is not False:
+        keywords["agent"] = _agent(options["identity_agent"])
     checking = _checking(options.get("host_key_checking"), bool(options.get("host_key_auto_add")))
     if checking is not None:
         keywords["host_key_checking"] = checking
@@ -88,6 +104,11 @@ def _checking(value: Any, auto_add: bool) -> str | None:
     if auto_add:
         return "accept-new"
     return None if text in _TRUE else text
+
+
+def _agent(value: str) -> str | bool:
+    """Return what ssh_config's IdentityAgent means to ``Session.connect``."""
+    return {"none": False, "SSH_AUTH_SOCK": True}.get(value, os.path.expanduser(value))
 
 
 def destination(options: Mapping[str, Any]) -> str:

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _connection_options as connection_options, _holder
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    Answer = Callable[[str, bool], "str | None"]
+    """Puts a question, whose answer may be a secret, to the user; None if there is nobody."""
 
 QUESTION = """\
 The authenticity of host '{host}' can't be established.
@@ -21,15 +24,17 @@ def open_session(
     library: ModuleType,
     options: Mapping[str, Any],
     ask: Callable[[str], bool],
+    answer: Answer,
     persist: int = 0,
     report: Callable[[str], None] = print,
 ) -> Any:
     """Return a session, connected and logged in as *options* say: the connection holder's, if *persist* seconds are wanted.
 
-    *ask* puts a question to the user: whether to trust a host that is not known yet.
+    *ask* puts a question to the user: whether to trust a host that is not known yet.  *answer* is for what is asked in the course of
+    the login.
     """
     policy = _policy(library, ask)
-    keywords = connection_options.connect_keywords(options)
+    keywords = _keywords(library, options, answer)
     if persist > 0:
         session = _holder.open_session(library, policy, keywords, persist, report)
         if session:
@@ -42,8 +47,30 @@ def open_session(
 
 def end_session(library: ModuleType, options: Mapping[str, Any], report: Callable[[str], None]) -> None:
     """End the connection holder's session that was made with *options*, if there is one."""
-    keywords = connection_options.connect_keywords(options)
+    keywords = _keywords(library, options, lambda _question, _secret: None)
     _holder.end_session(library, _policy(library, lambda _question: False), keywords, report)
+
+
+def _keywords(library: ModuleType, options: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
+    """Return what to connect with; the callbacks are part of it, though all of them count as equal."""
+
+    def kbdint_callback(name: str, instruction: str, prompts: Sequence[tuple[str, bool]]) -> list[str]:
+        before = "".join(f"{text.strip()}\n" for text in (name, instruction) if text.strip())
+        answers = []
+        for prompt, echo in prompts:
+            reply = answer(_harmless(before + prompt), not echo)
+            if reply is None:
+                raise library.errors.LibsshSessionException(f"nobody is here to answer {prompt.strip()!r}")
+            answers.append(reply)
+            before = ""
+        return answers
+
+    return {**connection_options.connect_keywords(options), "kbdint_callback": kbdint_callback}
+
+
+def _harmless(text: str) -> str:
+    """Return a server's text without what terminals take for orders."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def _policy(library: ModuleType, ask: Callable[[str], bool]) -> Any:

@@ -108,6 +108,7 @@ cdef extern from "compat.h" nogil:
     int ssh_options_get(ssh_session session, int type, char **value)
     int ssh_options_get_port(ssh_session session, unsigned int *port_target)
     void ssh_key_free(ssh_key key)
+    ssh_key ssh_key_dup(const ssh_key key)
     int ssh_key_type_from_name(const char *name)
     int ssh_pki_import_privkey_base64(const char *b64_key, const char *passphrase, void *auth_fn, void *auth_data, ssh_key *pkey)
     int ssh_pki_copy_cert_to_privkey(const ssh_key cert_key, ssh_key privkey)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from ..auth import Prompts
+    from ..kbdint import Prompts
     from ..session import Session
 
 #: How often a password may be wrong: OpenSSH's NumberOfPasswordPrompts.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["MuxSession", "MuxUnavailable"]
 
 _PATHS = ("ssh_dir", "add_identity", "config_file", "unix_socket")
-_PATH_LISTS = ("knownhosts", "global_knownhosts", "identities")
+_PATH_LISTS = ("knownhosts", "global_knownhosts", "identities", "certificate_file")
 _PATIENCE = 30.0  # seconds for the holder's greeting, which needs nobody else
 
 
@@ -136,10 +136,17 @@ class MuxSession:
             if what == "host_key":
                 return {"answer": self._accepts(about)}
             name, arguments = about
-            return {"answer": identity.plain(self._keywords[name](*arguments))}
+            return self._called(name, arguments)
         except Exception as exc:  # noqa: BLE001 - raised again where the answer to the request arrives
             self._raised = exc
-            return {"declined": True}
+            return {"declined": "declined"}
+
+    def _called(self, name: str, arguments: list[Any]) -> dict[str, Any]:
+        """Call a callback of the login; that it has no answer is one attempt's failure, and there may be others."""
+        try:
+            return {"answer": identity.plain(self._keywords[name](*arguments))}
+        except LibsshSessionException as exc:
+            return {"declined": str(exc)}
 
     def _accepts(self, about: list[Any]) -> bool:
         """Let the policy decide about a host key; return whether it wants it to be remembered."""

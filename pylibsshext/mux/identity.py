@@ -20,11 +20,12 @@ _SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 
 def digest(secret: bytes, keywords: Mapping[str, Any], policy: str) -> str:
     """Return the digest of a connection that *keywords* of ``Session.connect`` make under a host-key policy."""
+    agent = keywords.get("agent")
     about = {
         "keywords": plain(keywords),
         "policy": policy,
         "files": _files(keywords),
-        "agent": _stamp(os.environ.get("SSH_AUTH_SOCK")),
+        "agent": _stamp(agent if isinstance(agent, str) else os.environ.get("SSH_AUTH_SOCK")),
     }
     return hmac.new(secret, json.dumps(about, sort_keys=True).encode("ascii"), hashlib.sha256).hexdigest()
 
@@ -63,7 +64,12 @@ def _files(keywords: Mapping[str, Any]) -> list[Any]:
     Not of known_hosts, which the logins themselves add to: trust is checked when a session begins.
     """
     ssh_dir = os.path.expanduser(os.fspath(keywords.get("ssh_dir") or "~/.ssh"))
-    named = [*(keywords.get("identities") or ()), keywords.get("add_identity"), keywords.get("config_file")]
+    named = [
+        *(keywords.get("identities") or ()),
+        *(keywords.get("certificate_file") or ()),
+        keywords.get("add_identity"),
+        keywords.get("config_file"),
+    ]
     files = [os.path.expanduser(os.fspath(path)) for path in named if path and path != "none"]
     files += [os.path.join(ssh_dir, name) for name in _DEFAULT_FILES]
     files.append(_SYSTEM_CONFIG)

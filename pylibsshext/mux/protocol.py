@@ -166,6 +166,7 @@ _ATTRIBUTES = (
     "offset",
     "attempts",
     "methods_left",
+    "keywords",
     "host",
     "port",
     "key_type",
@@ -180,10 +181,11 @@ def pack_error(exc: BaseException) -> dict[str, Any]:
     """Return an exception as JSON can hold it."""
     kind = next((cls.__name__ for cls in type(exc).__mro__ if _error_class(cls.__name__)), None)
     ours = kind not in (None, "OSError")
+    text = exc.message if isinstance(exc, errors.AuthenticationError) else str(exc)
     values = {name: getattr(exc, name, None) for name in _ATTRIBUTES}
     return {
         "class": kind or "LibsshException",
-        "text": str(exc) if ours else f"the connection holder failed: {type(exc).__name__}: {exc}",
+        "text": text if ours else f"the connection holder failed: {type(exc).__name__}: {exc}",
         "values": {name: value for name, value in values.items() if value is not None},
     }
 

@@ -115,7 +115,7 @@ class Service:
         self._wire.send({"ask": what, "about": about})
         answer = self._wire.receive().data
         if "declined" in answer:
-            raise Declined("declined")
+            raise Declined(str(answer["declined"]))
         return answer.get("answer")
 
     def _log_in(self) -> tuple[HolderSession, str]:

@@ -39,7 +39,9 @@ def test_wrong_password(passwords, connect):
         connect(passwords, private_key=None, password="Wr0ng-passw0rd")
     error = caught.value
     assert isinstance(error, PermissionError)
-    assert error.attempts[0] == "password: denied"
+    assert re.fullmatch(r"password: denied \(methods left: .*publickey.*\)", error.attempts[0])
+    assert {"user", "password"} <= set(error.keywords)
+    assert str(error).endswith(f"Keywords to change: {', '.join(error.keywords)}.")
     assert any(attempt.startswith("keyboard-interactive") for attempt in error.attempts)
     assert "publickey" in error.methods_left
     assert "Wr0ng" not in str(error) + repr(error.__cause__) + repr(error.args)

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from pylibsshext import _core, auth, keys
+from pylibsshext import _core, auth, kbdint, keys
 from pylibsshext.errors import KeyImportError, LibsshSessionException
 from tests.lab import servers
 
@@ -19,12 +19,12 @@ def prompts(*texts, echo=False):
 @pytest.mark.parametrize("text", ["Password:", "Password: ", "password: ", "root@host's PASSWORD:  "])
 def test_default_prompt(text):
     """A prompt that ends with "password:" gets the password, however it is written."""
-    assert auth.answers("s3cret", None, None)("", "", prompts(text)) == ["s3cret"]
+    assert kbdint.Answers("s3cret")("", "", prompts(text)) == ["s3cret"]
 
 
 def test_only_hidden_prompt():
     """So does the only hidden question there is."""
-    assert auth.answers("s3cret", None, None)("", "", prompts("Passcode? ")) == ["s3cret"]
+    assert kbdint.Answers("s3cret")("", "", prompts("Passcode? ")) == ["s3cret"]
 
 
 @pytest.mark.parametrize(
@@ -39,14 +39,66 @@ def test_only_hidden_prompt():
 def test_other_prompts(expected, asked):
     """Nothing else gets it: an exception names the questions."""
     with pytest.raises(LibsshSessionException, match="None of the prompts looked like password prompts") as caught:
-        auth.answers("s3cret", expected, None)("", "", asked)
+        kbdint.Answers("s3cret", expected)("", "", asked)
     assert "s3cret" not in str(caught.value)
 
 
-def test_callback_wins():
-    """A callback answers instead of the password."""
-    callback = lambda *_: ["x"]  # noqa: E731  it is data here
-    assert auth.answers("s3cret", None, callback) is callback
+def test_who_answers():
+    """The table goes first, then the password where one is asked for, then the callback, which sees only what is left."""
+    asked = []
+
+    def callback(name, instruction, left):
+        asked.append((name, instruction, left))
+        return ["blue"]
+
+    table = {"(?i)code": "123", "Pass": "never reached"}
+    answer = kbdint.Answers("s3cret", "secret:", table, callback)
+    questions = prompts("Your secret: ", "Verification CODE:", "Colour? ")
+    assert answer("n", "i", questions) == ["s3cret", "123", "blue"]
+    assert asked == [("n", "i", [("Colour? ", False)])]
+
+
+def test_a_question_that_comes_again():
+    """What was answered once and is asked again was wrong: it is not answered so a second time."""
+    answer = kbdint.Answers("s3cret")
+    assert answer("", "", prompts("Password:")) == ["s3cret"]
+    with pytest.raises(LibsshSessionException, match="the answer was wrong: the server asks .'Password:'. again"):
+        answer("", "", prompts("Password:"))
+    answer = kbdint.Answers("s3cret", callback=lambda *_: ["better"])
+    assert answer("", "", prompts("Password:")) == ["s3cret"]
+    assert answer("", "", prompts("Password:")) == ["better"]
+
+
+@pytest.mark.parametrize("prompt", ["New password: ", "Enter new UNIX password:", "Retype new password:", "Re-enter Passcode:"])
+def test_a_new_password_is_wanted(prompt):
+    """The old password is no answer to a question for a new one; the error says what is wanted, and why; a table can answer."""
+    with pytest.raises(LibsshSessionException, match="wants the password to be changed.*expired today"):
+        kbdint.Answers("s3cret")("", "Yours expired\ntoday.", prompts(prompt))
+    assert kbdint.Answers("s3cret", table={"(?i)new|re-": "n3w"})("", "", prompts(prompt)) == ["n3w"]
+
+
+def test_a_callback_that_answers_too_little():
+    """Each question needs an answer."""
+    with pytest.raises(LibsshSessionException, match="2 prompts got 1 answers"):
+        kbdint.Answers(None, callback=lambda *_: ["one"])("", "", prompts("a", "b"))
+
+
+def test_a_table_that_is_no_regular_expression():
+    """Is named, before anything is connected."""
+    with pytest.raises(LibsshSessionException, match=r"'\(' is not a regular expression"):
+        kbdint.Answers(None, table={"(": "x"})
+
+
+@pytest.mark.parametrize(
+    ("moment", "code"), [(59, "287082"), (1111111109, "081804"), (1234567890, "005924"), (20000000000, "353130")]
+)
+def test_one_time_codes(moment, code):
+    """RFC 6238's own examples (appendix B), with six digits."""
+    secret = "GEZD GNBV GY3T QOJQ gezd gnbv gy3t qojq"
+    assert kbdint.totp(secret, moment) == code
+    with pytest.raises(LibsshSessionException, match="not base32") as caught:
+        kbdint.totp("18!")
+    assert "18!" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("bits", "names"), [(0, []), (1 << 20, [])])
@@ -60,15 +112,6 @@ def test_method_names():
     for name, bit in _core.METHODS.items():
         assert auth.method_names(bit) == [name]
     assert len(auth.method_names(-1)) == len(_core.METHODS)
-
-
-def test_failure_text():
-    """The text of a failure: where, what was tried in order, what the server wants."""
-    error = auth.failure("me@host port 22", ["password: denied", "publickey (x): denied"], ["publickey"])
-    assert str(error) == (
-        "Failed to authenticate to me@host port 22. Tried password: denied; publickey (x): denied."
-        " The server accepts: publickey."
-    )
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])

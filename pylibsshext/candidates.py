@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What there is to log in with: keys in memory, in files and in the agent, certificates, passwords, answers, tickets; in which order."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+from . import _core, certificates, hostkeys, kbdint, keys
+from .agent import Agent, AgentError, Selector, Signer
+from .errors import KeyImportError, LibsshSessionTimeout
+
+T = TypeVar("T")
+
+_SLICE = 0.1  # seconds between two looks for signals while an agent thinks, or waits for a touch
+
+
+class Credentials(NamedTuple):
+    """What the caller has to log in with: the keywords of ``Session.connect``."""
+
+    key: _core.Key | None = None
+    certificate: str | bytes | None = None
+    password: str | bytes | None = None
+    answers: kbdint.Answers | None = None
+    identities: Sequence[str] = ()
+    certificate_files: Sequence[str] = ()
+    look_for_keys: bool = True
+    key_files: Sequence[str] = ()
+    agent: str | None = None
+    identities_only: bool = False
+    passphrase: str | bytes | None = None
+    gss_auth: bool | None = None
+    methods: Sequence[str] = tuple(_core.METHODS)
+
+    def cures(self, wanted: Sequence[str]) -> list[str]:
+        """Return the keywords that would give more to try to a server that still wants one of these methods."""
+        found = ["user"]
+        for method in wanted:
+            if method not in self.methods:
+                found.append("preferred_authentications")
+            elif method == "publickey":
+                found += ["identities", "" if self.agent else "agent", "" if self.look_for_keys else "look_for_keys"]
+            elif method == "password":
+                found.append("password")
+            elif method == "keyboard-interactive":
+                found.append("kbdint_answers" if self.password else "password")
+            elif method == "gssapi-with-mic" and self.gss_auth is False:
+                found.append("gss_auth")
+        return found
+
+
+class Candidate(NamedTuple):
+    """One thing to try: a method of RFC 4252, what it is tried with, how, and the keyword to change where that can't be done.
+
+    What is sure to bother a person (*asks*) is tried last.
+    """
+
+    method: str
+    source: str
+    attempt: Callable[[], int]
+    cure: str = ""
+    asks: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.method} ({self.source})" if self.source else self.method
+
+
+class Candidates:
+    """Everything there is to try with some credentials, in order."""
+
+    def __init__(self, core: _core.Session, credentials: Credentials, deadline: float | None, stack: ExitStack) -> None:
+        self._core = core
+        self._credentials = credentials
+        self._deadline = deadline
+        self._stack = stack
+        self._selector: Selector | None = None
+        self._certificates: list[tuple[str, certificates.Certificate]] = []
+        self.obstacles: list[str] = []
+        """What could not even be looked at, in a line each."""
+
+    def all(self) -> list[Candidate]:
+        """Return them: what was given first, then the password, then what lies about, unless ``methods`` has another order."""
+        credentials = self._credentials
+        self._certificates = [*self._read_certificates()]
+        held = self._agent_keys()
+        named = [one for path in credentials.identities for one in self._identity(path, held)]
+        gssapi = [Candidate("gssapi-with-mic", "", lambda: self._core.auth_gssapi(self._deadline))]
+        found = [*self._given_key(), *named, *self._password(), *self._other_keys(held)]
+        if credentials.gss_auth:
+            found = gssapi + found
+        elif credentials.gss_auth is None:
+            found += gssapi
+        found.sort(key=lambda one: one.asks)
+        wanted = list(credentials.methods)
+        found = [one for one in found if one.method in wanted]
+        if credentials.methods != tuple(_core.METHODS):
+            found.sort(key=lambda one: wanted.index(one.method))
+        return found
+
+    # Passwords and answers
+
+    def _password(self) -> Iterator[Candidate]:
+        credentials, core = self._credentials, self._core
+        password = credentials.password
+        if password:
+            yield Candidate("password", "", lambda: core.auth_password(password, self._deadline), "password")
+        answers = credentials.answers
+        if answers is not None:
+            attempt = partial(kbdint.login, core, self._patiently(answers), lambda: self._deadline)
+            yield Candidate("keyboard-interactive", "", attempt, "kbdint_answers", not answers.knows_any)
+
+    def _patiently(self, ask: Callable[..., T]) -> Callable[..., T]:
+        """Return *ask*, and let the time that it takes not count: that is a person's, not the server's."""
+
+        def patient(*args: Any) -> T:
+            began = time.monotonic()
+            try:
+                return ask(*args)
+            finally:
+                if self._deadline is not None:
+                    self._deadline += time.monotonic() - began
+
+        return patient
+
+    # Keys
+
+    def _given_key(self) -> Iterator[Candidate]:
+        key, text = self._credentials.key, self._credentials.certificate
+        if key is None:
+            return
+        source = f"private_key {keys.key_fingerprint(key)}"
+        if text:
+            certified = keys.with_certificate(key, text)
+            yield self._by_key(f"{source} with its certificate", lambda: certified)
+        yield self._by_key(source, lambda: key)
+
+    def _by_key(self, source: str, load: Callable[[], _core.Key], cure: str = "") -> Candidate:
+        return Candidate("publickey", source, lambda: self._core.auth_publickey(load(), self._deadline), cure)
+
+    def _other_keys(self, held: list[Signer]) -> Iterator[Candidate]:
+        """Yield the keys that the agent holds besides those that were named, then the usual key files."""
+        credentials = self._credentials
+        offered = [] if credentials.identities_only else held
+        blobs = {key.blob for key in offered}
+        for key in offered:
+            yield self._by_signer(key)
+        if credentials.look_for_keys:
+            for path in dict.fromkeys(credentials.key_files):
+                if path not in credentials.identities and os.path.exists(path) and keys.public_blob(path) not in blobs:
+                    yield from self._identity(path, held)
+
+    def _identity(self, path: str, held: list[Signer]) -> Iterator[Candidate]:
+        """Yield a key file, with its certificates first; through the agent where that holds it, which knows its passphrase."""
+        blob = keys.public_blob(path)
+        found = [(file, one) for file, one in self._certificates_of(path) if blob is None or one.key == blob]
+        signer = next((key for key in held if blob is not None and key.blob == blob), None)
+        for file, certificate in found:
+            in_agent = next((key for key in held if key.blob == certificate.blob), None)
+            if in_agent is not None:
+                held.remove(in_agent)
+                yield self._by_signer(in_agent)
+            elif signer is not None:
+                yield self._by_signer(signer.certified(certificate.blob), file)
+            else:
+                source = self._described(file, certificate)
+                yield self._by_key(source, partial(self._certified, path, file), _cure(path))
+        if signer is not None:
+            held.remove(signer)
+            yield self._by_signer(signer)
+            return
+        known = f" {hostkeys.fingerprint(blob)}" if blob else ""
+        yield self._by_key(f"{path}{known}", lambda: self._load(path), _cure(path))
+
+    def _load(self, path: str) -> _core.Key:
+        if path.endswith(".pub"):
+            raise KeyImportError(
+                "the agent does not hold this key" if self._credentials.agent else "there is no agent that could hold this key"
+            )
+        return keys.load_key_file(path, self._credentials.passphrase)
+
+    # Certificates
+
+    def _read_certificates(self) -> Iterator[tuple[str, certificates.Certificate]]:
+        """Yield the certificates that were named; one that can't be read is an obstacle."""
+        for file in self._credentials.certificate_files:
+            try:
+                yield file, keys.read_certificate(file)
+            except KeyImportError as exc:
+                self.obstacles.append(f"certificate {file}: {exc}")
+
+    def _certificates_of(self, path: str) -> Iterator[tuple[str, certificates.Certificate]]:
+        yield from self._certificates
+        beside = f"{path.removesuffix('.pub')}-cert.pub"
+        if os.path.exists(beside):
+            try:
+                yield beside, keys.read_certificate(beside)
+            except KeyImportError as exc:
+                self.obstacles.append(f"certificate {beside}: {exc}")
+
+    def _certified(self, path: str, file: str) -> _core.Key:
+        return keys.with_certificate(self._load(path), keys.read(file), file)
+
+    def _described(self, file: str, certificate: certificates.Certificate) -> str:
+        problem = certificate.problem(self._core.get_text(_core.OPTIONS["user"]))
+        about = f"certificate {file} of {hostkeys.fingerprint(certificate.key)}"
+        return f"{about}; {problem}" if problem else about
+
+    # The agent
+
+    def _agent_keys(self) -> list[Signer]:
+        path = self._credentials.agent
+        if not path:
+            return []
+        try:
+            agent = Agent(path)
+            self._stack.callback(agent.close)
+            return agent.keys()
+        except AgentError as exc:  # a stale SSH_AUTH_SOCK is no reason not to try the rest
+            self.obstacles.append(f"publickey: {exc}")
+            return []
+
+    def _by_signer(self, signer: Signer, file: str = "") -> Candidate:
+        certificate = certificates.parse(signer.blob)
+        source = f"{signer.name} {hostkeys.fingerprint(signer.blob)}"
+        if certificate is not None:
+            source = f"{signer.name} with {self._described(file or 'held there', certificate)}"
+        return Candidate("publickey", source, lambda: self._sign(signer), signer.cure)
+
+    def _sign(self, signer: Signer) -> int:
+        """Log in with a key that somebody else has.  libssh waits for it unconditionally, so that is done aside."""
+        if self._selector is None:
+            self._selector = Selector()
+            self._stack.callback(self._selector.close)
+            self._core.set_agent(self._selector.detach())
+        selector = self._selector
+        selector.choose(signer)
+        return _aside(lambda: self._core.auth_agent(self._deadline), self._deadline, selector)
+
+
+def _cure(path: str) -> str:
+    return "agent" if path.endswith(".pub") else "private_key_password"
+
+
+def _aside(call: Callable[[], int], deadline: float | None, selector: Selector) -> int:
+    """Make *call* in a thread, and heed signals and the deadline meanwhile: both end it by closing *selector*."""
+    outcome: list[int | BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(call())
+        except BaseException as exc:  # noqa: BLE001 - raised again where it was called for
+            outcome.append(exc)
+
+    thread = threading.Thread(target=run, name="ssh-agent-login", daemon=True)
+    thread.start()
+    try:
+        _join(thread, deadline)
+    except BaseException:
+        selector.close()
+        thread.join()
+        raise
+    if selector.failure is not None:
+        raise selector.failure
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
+
+
+def _join(thread: threading.Thread, deadline: float | None) -> None:
+    while thread.is_alive():
+        left = _SLICE if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            raise LibsshSessionTimeout("public key authentication failed: timed out")
+        thread.join(min(_SLICE, left))

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Keyboard-interactive logins: any number of questions in any number of rounds (RFC 4256), and who answers them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from . import _core
+from .errors import LibsshSessionException
+
+Prompts = Sequence[tuple[str, bool]]
+Callback = Callable[[str, str, Prompts], list[str]]
+"""``callback(name, instruction, [(prompt, echo), ...])`` returns one answer a prompt."""
+
+_ROUNDS = 100  # of one exchange: a server that asks for ever is given up
+_NEW_PASSWORD = re.compile(r"\b(new|retype|re-enter|repeat)\b.*\bpass(word|phrase|code)\b", re.IGNORECASE)
+_ONE_TIME = re.compile(r"\b(code|otp|token|one-time|verification|challenge|response|factor)\b", re.IGNORECASE)
+_TOTP_STEP = 30  # seconds, RFC 6238's default, as are SHA-1 and RFC 4226's six digits
+_TOTP_DIGITS = 6
+
+
+def login(core: _core.Session, answer: Callback, deadline: Callable[[], float | None]) -> int:
+    """Go through an exchange, however many rounds and prompts it has; return libssh's code.
+
+    The deadline is asked for each time: whoever is asked may take the time that it takes.
+    """
+    for _ in range(_ROUNDS):
+        code = core.auth_kbdint(deadline())
+        if code != _core.AUTH_INFO:
+            return code
+        name, instruction, prompts = core.kbdint_prompts()
+        if prompts:
+            replies = answer(name, instruction, prompts)
+            if len(replies) != len(prompts):
+                raise LibsshSessionException(f"{len(prompts)} prompts got {len(replies)} answers")
+            for index, reply in enumerate(replies):
+                core.kbdint_answer(index, reply)
+    raise LibsshSessionException("the server does not stop asking")
+
+
+class Answers:
+    """Answers prompts: by a table, by the password where a password is asked for, and by the callback for the rest.
+
+    The table has regular expressions, searched for in the prompt; the first that is found counts.  Its answers are texts, or
+    ``{"totp": SECRET}`` for the one-time code of the moment.  The password goes to what ends with *expected_prompt*
+    ("password:" by default), or, where none is expected, to the only hidden question; but never to one for a new password or a
+    one-time code.  What comes again has got a wrong answer: it is for the callback.
+    """
+
+    def __init__(
+        self,
+        password: str | bytes | None,
+        expected_prompt: str | None = None,
+        table: Mapping[str, Any] | None = None,
+        callback: Callback | None = None,
+    ) -> None:
+        self._password = password
+        self._expected = expected_prompt
+        self._callback = callback
+        self._asked: set[str] = set()
+        try:
+            self._table = [(re.compile(pattern), answer) for pattern, answer in (table or {}).items()]
+        except re.error as exc:
+            raise LibsshSessionException(f"kbdint_answers: {exc.pattern!r} is not a regular expression: {exc}") from exc
+
+    @property
+    def knows_any(self) -> bool:
+        """Whether there are answers for which nobody need be asked."""
+        return bool(self._password or self._table)
+
+    def __call__(self, name: str, instruction: str, prompts: Prompts) -> list[Any]:
+        """Answer one round."""
+        found = [self._known(prompt) for prompt, _ in prompts]
+        if found == [None] and self._is_for_the_password(*prompts[0]):
+            found = [self._password]
+        again = [prompt for prompt, _ in prompts if prompt in self._asked]
+        self._asked.update(prompt for prompt, _ in prompts)
+        open_ones = [prompt for prompt, answer in zip(prompts, found) if answer is None]
+        if not open_ones:
+            return found
+        if self._callback is None:
+            raise LibsshSessionException(_unanswered([prompt for prompt, _ in open_ones], again, instruction))
+        replies = self._callback(name, instruction, open_ones)
+        if len(replies) != len(open_ones):
+            raise LibsshSessionException(f"{len(open_ones)} prompts got {len(replies)} answers")
+        rest = iter(replies)
+        return [next(rest) if answer is None else answer for answer in found]
+
+    def _known(self, prompt: str) -> Any:
+        """Return the answer for which nobody need be asked; None if there is none, or it was given before and so is wrong."""
+        if prompt in self._asked:
+            return None
+        for pattern, answer in self._table:
+            if pattern.search(prompt):
+                return totp(answer["totp"]) if isinstance(answer, Mapping) else answer
+        suffix = (self._expected or "password:").strip().lower()
+        if self._password and prompt.strip().lower().endswith(suffix) and not _NEW_PASSWORD.search(prompt):
+            return self._password
+        return None
+
+    def _is_for_the_password(self, prompt: str, echo: bool) -> bool:
+        """Return whether the only question of a round is for the password, however it is worded."""
+        other = echo or self._expected is not None or prompt in self._asked
+        return bool(self._password) and not other and not _NEW_PASSWORD.search(prompt) and not _ONE_TIME.search(prompt)
+
+
+def _unanswered(prompts: list[str], again: list[str], instruction: str) -> str:
+    """Return what is wrong when nobody answers *prompts*, of which some come *again*."""
+    texts = [prompt.strip() for prompt in prompts]
+    if any(_NEW_PASSWORD.search(prompt) for prompt in prompts):
+        why = f" ({' '.join(instruction.split())})" if instruction.strip() else ""
+        return f"the server wants the password to be changed: it asks {texts}{why}"
+    if again:
+        return f"the answer was wrong: the server asks {texts} again"
+    return f"None of the prompts looked like password prompts: {texts}"
+
+
+def totp(secret: str, moment: float | None = None) -> str:
+    """Return the one-time code (RFC 6238) of a base32 *secret* at *moment*, seconds since 1970, now by default."""
+    text = str(secret).replace(" ", "").upper()
+    try:
+        key = base64.b32decode(text + "=" * (-len(text) % 8))
+    except binascii.Error:
+        raise LibsshSessionException("the secret for one-time codes is not base32") from None
+    counter = int(time.time() if moment is None else moment) // _TOTP_STEP
+    digest = hmac.digest(key, counter.to_bytes(8, "big"), "sha1")
+    offset = digest[-1] & 15
+    number = int.from_bytes(digest[offset : offset + 4], "big") & 0x7FFFFFFF
+    return str(number % 10**_TOTP_DIGITS).zfill(_TOTP_DIGITS)

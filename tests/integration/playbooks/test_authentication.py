@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ways to log in, as options of the plugin: many hosts of one inventory, one server, one playbook a fixture."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from tests.lab import servers
+from tests.lab.fixtures import missing, new_hosts
+
+from .runner import Ansible
+from .test_failures import read_until, take_terminal
+
+# What a host is in for: `expect` is what its one command prints, or a text of the error that it is unreachable with.
+TASKS = """
+- raw: id -un
+  register: result
+  ignore_unreachable: true
+- assert:
+    that: result is not unreachable and result.stdout | trim == expect
+    fail_msg: "got: {{ result }}"
+  when: refused is not defined
+- assert:
+    that: result is unreachable and result.msg is search(item)
+    fail_msg: "{{ item }} is not in: {{ result }}"
+  loop: "{{ refused | default([]) }}"
+- meta: reset_connection
+"""
+SERVER = """
+MaxAuthTries 3
+LogLevel DEBUG2
+TrustedUserCAKeys {ca}.pub
+Match User ansible
+    AuthenticationMethods publickey,password
+Match User nopw
+    AuthenticationMethods publickey,keyboard-interactive
+"""
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    """A directory with a CA's key, certified keys, a locked key, and keys that no server knows."""
+    path = tmp_path_factory.mktemp("keys")
+    for name in ("ca", "certified", "expired", "others", *(f"stranger{i}" for i in range(7))):
+        servers.make_key(path / name)
+    servers.make_key(path / "locked", "rsa", passphrase="open sesame")
+    (path / "ca.pub").chmod(0o644)
+    validity = {"certified": ("root", "+1h"), "expired": ("root", "20200101:20200102"), "others": ("alice", "+1h")}
+    for name, (principal, when) in validity.items():
+        certify = ["ssh-keygen", "-q", "-s", path / "ca", "-I", name, "-n", principal, "-V", when, path / f"{name}.pub"]
+        subprocess.run(certify, check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(lab, material):
+    """A server with users who need two factors, a CA, and little patience."""
+    for new in new_hosts(lab, "loopback"):
+        key = " ".join((material / "locked.pub").read_text().split()[:2])
+        host = new(sshd_config=SERVER.format(ca=material / "ca"), authorized_keys=key)
+        if not host.has_accounts:
+            missing("root, for a server with users of its own")
+        yield host
+
+
+@pytest.fixture
+def agent(tmp_path, material, lab):
+    """The socket of an agent that holds seven strangers' keys before the one that is known."""
+    path = str(tmp_path / "agent")
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
+    try:
+        while not os.path.exists(path):
+            assert process.poll() is None
+        keys = [*(str(material / f"stranger{i}") for i in range(7)), str(lab.key)]
+        subprocess.run(["ssh-add", "-q", *keys], check=True, env={**os.environ, "SSH_AUTH_SOCK": path}, capture_output=True)
+        yield path
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def add(ansible: Ansible, server, name: str, expect: str = "root", user: str = "root", **variables):
+    """Add a host that has no key but by these variables; those of the plugin may lack their ``ansible_libssh_``."""
+    known = {"refused", "password", "private_key_file", "private_key", "private_key_passphrase"}
+    named = {key if key in known - {"password"} else f"ansible_libssh_{key}": value for key, value in variables.items()}
+    named = {f"ansible_{key}" if key in known - {"refused"} else key: value for key, value in named.items()}
+    base = {"ansible_user": user, "ansible_private_key_file": None, "ansible_libssh_look_for_keys": False, "expect": expect}
+    ansible.add(server, name, **base | named)
+
+
+def test_every_way(bare_ansible: Ansible, server, material, agent, lab):
+    """Each host logs in by what it has, or is unreachable with all attempts, the server's answers, and what to set."""
+    key, password = lab.key.read_text(), server.password
+    certified = {"private_key": (material / "certified").read_text()}
+    certificate = (material / "certified-cert.pub").read_text()
+    locked = {"private_key": (material / "locked").read_text()}
+    pub = f"{lab.key}.pub"
+    bare_ansible.environment |= {"SSH_AUTH_SOCK": agent}
+    for name, variables in {
+        "file": {"private_key_file": str(lab.key)},
+        "memory": {"private_key": key},
+        "locked": locked | {"private_key_passphrase": "open sesame"},
+        "lockedfile": {"private_key_file": str(material / "locked"), "private_key_passphrase": "open sesame"},
+        "oneofeight": {"private_key_file": pub},
+        "oneofeightonly": {"identities": [pub], "identities_only": True, "agent": True},
+        "second": {"private_key_file": str(material / "stranger0"), "identities": [str(lab.key)]},
+        "otheragent": {"agent": True, "identity_agent": agent, "private_key_file": pub},
+        "password": {"password": password},
+        "beside": {"private_key_file": str(material / "certified")},
+        "incertificatefile": certified | {"certificate": certificate},
+        "passwordfirst": {"password": password, "private_key": key, "preferred_authentications": "password,publickey"},
+        "answers": {"keyboard_interactive_answers": {"(?i)pass": password}},
+        "twofactors": {"user": "ansible", "expect": "ansible", "private_key": key, "password": password},
+        "twoothers": {"user": "nopw", "expect": "nopw", "private_key": key, "password": password},
+        # and what goes wrong
+        "wrongphrase": locked | {"private_key_passphrase": "sesame", "refused": ["wrong passphrase"]},
+        "nophrase": locked | {"refused": ["no passphrase", "ansible_private_key_passphrase"]},
+        "garbage": {"private_key": "garbage", "refused": ["not a private key"]},
+        "toomany": {"agent": True, "refused": ["the agent's lab SHA256", "identities_only"]},
+        "agentoff": {"agent": False, "private_key_file": pub, "refused": ["there is no agent", "ansible_libssh_agent"]},
+        "keysoff": {
+            "refused": ["nobody is here to answer .Password", "ansible_private_key_file", "ansible_libssh_look_for_keys"]
+        },
+        "expired": {
+            "private_key_file": str(material / "expired"),
+            "refused": ["it expired on 2020-01-0", "denied .methods left: password, publickey"],
+        },
+        "others": {"private_key_file": str(material / "others"), "refused": ["it is for alice, not for root"]},
+        "half": {
+            "user": "ansible",
+            "private_key": key,
+            "refused": [
+                "publickey .private_key SHA256:\\S+.: accepted, but more is wanted .methods left: password",
+                "The server accepts: password\\.",
+                "Check .*ansible_password",
+            ],
+        },
+        "unanswered": {"user": "nopw", "private_key": key, "refused": ["nobody is here to answer 'Password:'"]},
+        "wrongpassword": {
+            "password": "wr0ng",
+            "preferred_authentications": ["password"],
+            "refused": ["password: denied", "ansible_password"],
+        },
+    }.items():
+        add(bare_ansible, server, name, **variables)
+    outcome = bare_ansible.play(TASKS, "--forks", "4", quiet=False)
+    assert outcome.rc == 0, outcome.text
+    assert "wr0ng" not in outcome.text
+    assert "sesame" not in outcome.text
+    # One key of eight was shown to the server, by each of the hosts that name it.
+    log = server.log()
+    fingerprints = [
+        subprocess.run(["ssh-keygen", "-lf", f"{path}.pub"], check=True, capture_output=True, text=True).stdout.split()[1]
+        for path in (lab.key, material / "stranger1")
+    ]
+    assert fingerprints[0] in log
+    shown = [part for part in re.split(r"Connection from", log) if fingerprints[1] in part]
+    assert len(shown) == 1, "strangers' keys are shown by the host 'toomany', and by no other"
+
+
+def test_questions_on_a_terminal(bare_ansible: Ansible, server, lab):
+    """A question that nothing answers is put to the user, with the host's name, and logs in."""
+    add(bare_ansible, server, "h", user="nopw", private_key=lab.key.read_text())
+    leader, follower = os.openpty()
+    process = bare_ansible.start(
+        "- raw: id -un\n", stdin=follower, stdout=follower, stderr=follower, start_new_session=True, preexec_fn=take_terminal
+    )
+    os.close(follower)
+    shown = read_until(leader, lambda text: "Password:" in text)
+    assert f"nopw@127.0.0.1:{server.port} asks:" in " ".join(shown.split())
+    shown += read_until(leader, lambda text: "PLAY RECAP" in text, server.password.encode() + b"\n")
+    assert process.wait(20) == 0, shown
+    os.close(leader)
