@@ -285,21 +285,27 @@ options:
     default: true
     ini:
       - {section: defaults, key: host_key_checking}
+      - {section: ssh_connection, key: host_key_checking}
+      - {section: paramiko_connection, key: host_key_checking}
       - {section: libssh_connection, key: host_key_checking}
     env:
       - name: ANSIBLE_HOST_KEY_CHECKING
       - name: ANSIBLE_SSH_HOST_KEY_CHECKING
+      - name: ANSIBLE_PARAMIKO_HOST_KEY_CHECKING
       - name: ANSIBLE_LIBSSH_HOST_KEY_CHECKING
     vars:
       - name: ansible_host_key_checking
       - name: ansible_ssh_host_key_checking
+      - name: ansible_paramiko_host_key_checking
       - name: ansible_libssh_host_key_checking
   host_key_auto_add:
     description: Add the key of a host that isn't known, without a question, as O(host_key_checking=accept-new).
     type: boolean
     ini:
+      - {section: paramiko_connection, key: host_key_auto_add}
       - {section: libssh_connection, key: host_key_auto_add}
     env:
+      - name: ANSIBLE_PARAMIKO_HOST_KEY_AUTO_ADD
       - name: ANSIBLE_LIBSSH_HOST_KEY_AUTO_ADD
   host_key:
     description:
