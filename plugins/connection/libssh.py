@@ -669,6 +669,7 @@ options:
 
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -688,7 +689,7 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
-from ..module_utils import _bundled, _command, _connection_options, _ssh_args
+from ..module_utils import _bundled, _clixml, _command, _connection_options, _ssh_args
 from ..module_utils._connection_options import destination
 from ..module_utils._escalation import Escalation, EscalationError
 from ..module_utils._session import end_session, open_session
@@ -735,6 +736,15 @@ class Connection(ConnectionBase):
     _wanted: Mapping[str, Any] = MappingProxyType({})
     _log: logging.Handler = logging.NullHandler()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._windows = bool(getattr(self._shell, "_IS_WINDOWS", False))
+        if self._windows:
+            # Modules are PowerShell, and come by standard input. The second line is for ansible-core up to 2.18.
+            self.module_implementation_preferences = (".ps1", ".exe", "")
+            self.always_pipeline_modules = self.has_native_async = True
+            self.allow_executable = False
+
     @property
     def has_tty(self) -> bool:
         """Whether a become program can have a terminal."""
@@ -744,7 +754,8 @@ class Connection(ConnectionBase):
         """Run a command; return its exit status, standard output and standard error."""
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)  # connects
         display.vvv(f"EXEC {cmd}", host=self._host)
-        escalation = self._escalation(cmd) if sudoable else None
+        # On Windows "runas" happens inside the command.
+        escalation = self._escalation(cmd) if sudoable and not self._windows else None
         with self._ansible_errors("run a command"):
             finished = _command.run(
                 self._library,
@@ -755,7 +766,7 @@ class Connection(ConnectionBase):
                 escalation=escalation,
                 patience=self.get_option("persistent_command_timeout"),
             )
-        return finished.status, finished.stdout, finished.stderr
+        return finished.status, finished.stdout, _clixml.plain(finished.stderr) if self._windows else finished.stderr
 
     def put_file(self, in_path: str, out_path: str) -> None:
         """Copy a file to the host."""
@@ -764,14 +775,24 @@ class Connection(ConnectionBase):
         if not os.path.exists(to_bytes(in_path, errors="surrogate_or_strict")):
             raise AnsibleFileNotFound(file_name=in_path)
         with self._ansible_errors(f"put {out_path}"):
-            self._transfers.put(in_path, out_path)
+            self._transfers.put(in_path, self._remote_path(out_path))
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
         """Copy a file from the host."""
         super().fetch_file(in_path, out_path)
         display.vvv(f"FETCH {in_path} TO {out_path}", host=self._host)
         with self._ansible_errors(f"fetch {in_path}"):
-            self._transfers.fetch(in_path, out_path)
+            self._transfers.fetch(self._remote_path(in_path), out_path)
+
+    def is_pipelining_enabled(self, wrap_async: bool = False) -> bool:
+        """Whether modules are fed to their interpreter; PowerShell gets them in no other way."""
+        return self._windows or bool(super().is_pipelining_enabled(wrap_async))
+
+    def _remote_path(self, path: str) -> str:
+        """Return a path as the server's SFTP and scp want it: for Windows, ``/C:/Users/me`` and no backslash."""
+        if not self._windows:
+            return path
+        return re.sub(r"^(\w:)", r"/\1", path.replace("\\", "/"))
 
     def reset(self) -> None:
         """End the session, the connection holder's too; the next command makes another."""

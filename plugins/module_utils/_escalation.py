@@ -37,7 +37,7 @@ class Escalation:
     def __init__(self, become: Become, password: str | None) -> None:
         self._become = become
         self._password = password
-        self._answered = False
+        self._answered = b""
         self._streams = _Stream(), _Stream()
         self.done = not become.success
 
@@ -81,9 +81,10 @@ class Escalation:
                 stream.drop(len(line))
                 self.done = True
             elif self._become.check_password_prompt(line):
-                stream.drop(self._end_of_prompt(line))
+                end = self._end_of_prompt(line)
+                answer += self._answer(line[:end].strip())
+                stream.drop(end)
                 stream.after_prompt = True
-                answer += self._answer()
             else:
                 self._refused(line)
                 if not line.endswith(b"\n"):
@@ -102,12 +103,16 @@ class Escalation:
             return len(line)
         return start + len(prompt.strip().encode())
 
-    def _answer(self) -> bytes:
+    def _answer(self, prompt: bytes) -> bytes:
         if not self._password:
             raise EscalationError(f"Missing {self._become.name} password")
-        if self._answered:
+        if self._answered == prompt:
             raise EscalationError(f"Incorrect {self._become.name} password")
-        self._answered = True
+        if self._answered:
+            # It took the password, and wants another: this one has expired, say.
+            printed = self.printed.decode(errors="replace").strip()
+            raise EscalationError(f"{self._become.name} wants more than the password: {printed}")
+        self._answered = prompt
         return self._password.encode(errors="surrogateescape") + b"\n"
 
     def _refused(self, line: bytes) -> None:

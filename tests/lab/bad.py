@@ -62,6 +62,8 @@ class Behaviour:
     """Channels that a connection may open; more are refused."""
     open_delay: float = 0.0
     """Seconds before a channel is opened."""
+    windows: bool = False
+    """Answers every command as PowerShell would: what each was, and its input, is in the log. See `bad_commands.power_shell`."""
     deaf: bool = False
     """Accepts the login, and then answers nothing any more."""
     listen: dict[str, Any] = field(default_factory=dict)

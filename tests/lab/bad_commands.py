@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -200,6 +203,27 @@ async def router(process: Process[bytes]) -> None:
     process.stdout.write(b"router>")
     async for line in process.stdin:
         process.stdout.write(line + b"router>")
+    process.exit(0)
+
+
+CLIXML = """\
+#< CLIXML\r
+<Objs Version="1.1.0.1" xmlns="http://schemas.microsoft.com/powershell/2004/04"><S S="Error">it complains ü_x000D__x000A_</S></Objs>"""
+
+
+async def power_shell(process: Process[bytes]) -> None:
+    """Note down the script, its input and the terminal; give back what a module or a command of Windows might print."""
+    command = process.command or ""
+    encoded = re.search(r"-EncodedCommand '?([A-Za-z0-9+/=]+)", command)
+    script = base64.b64decode(encoded[1]).decode("utf-16-le") if encoded else command
+    given = await process.stdin.read(-1)
+    noted = {"script": script, "input": given.decode(errors="replace"), "terminal": process.term_type}
+    print("powershell", json.dumps(noted), file=sys.stderr, flush=True)
+    if given:
+        process.stdout.write(b'{"changed": false, "ping": "pong"}\r\n')
+    else:
+        process.stdout.write("it prints ü\r\n".encode())
+        process.stderr.write(CLIXML.encode())
     process.exit(0)
 
 

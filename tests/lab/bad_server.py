@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncssh
 
-from .bad_commands import COMMANDS, play, router
+from .bad_commands import COMMANDS, play, power_shell, router
 
 settings: Any = SimpleNamespace()
 
@@ -31,6 +31,8 @@ async def handle(process: asyncssh.SSHServerProcess[bytes]) -> None:
     script = settings.scripts.get((process.subsystem or name).rpartition(" ")[2])
     if script:
         await play(process, script)
+    elif settings.windows:
+        await power_shell(process)
     elif not process.command:
         await router(process)
     elif name in COMMANDS:

@@ -44,6 +44,7 @@ TALKS = [
     ("su in German", "su", PASSWORD, [("err", "Passwort: "), ("out", "{success}\n")], SENT, b"", b""),
     ("su in Korean", "su", PASSWORD, [("out", "암호： \r\n{success}\r\n")], SENT, b"", b""),
     ("su by root", "su", PASSWORD, [("out", "{success}\nPassword: \n")], b"", b"Password: \n", b""),
+    ("PAM that talks", "sudo", PASSWORD, [("err", "Hello\n{prompt}"), ("out", "{success}\n1\n")], SENT, b"1\n", b"Hello\n"),
     ("the marker again", "sudo", None, [("out", "{success}\n{success}\n")], b"", b"{success}\n", b""),
 ]
 REFUSALS = [
@@ -53,6 +54,12 @@ REFUSALS = [
     ("su", PASSWORD, [("out", "Password: \r\nsu: Authentication failure\r\n")], "Incorrect su password"),
     ("su", PASSWORD, [("err", "Password: Password: ")], "Incorrect su password"),
     ("su", None, [("err", "Password: ")], "Missing su password"),
+    (
+        "su",
+        PASSWORD,
+        [("out", "Password: \r\nYou must change it now.\r\nCurrent password: ")],
+        r"su wants more than the password: You must change it now\.\r\nCurrent password:",
+    ),
 ]
 
 
