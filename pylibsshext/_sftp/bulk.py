@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 AT_ONCE = 64
 IN_FLIGHT = 4 << 20
 
+#: The least room that an upload takes: what grows meanwhile shall not travel byte by byte.
+LEAST = 16 * 1024
+
 #: What kernels announce for a file in /sys whatever it holds: one page.
 PAGES = (4096, 16384, 65536)
 
@@ -119,10 +122,21 @@ class StreamSink:
 
 
 def upload(
-    client: Client, handle: bytes, source: Source, *, offset: int = 0, moved: Moved | None = None, about: str | None = None
+    client: Client,
+    handle: bytes,
+    source: Source,
+    *,
+    offset: int = 0,
+    announced: int | None = None,
+    moved: Moved | None = None,
+    about: str | None = None,
 ) -> Steps[int]:
-    """Write what *source* has from *offset* on; return where it ended.  Every WRITE has been acknowledged by then."""
-    chunk = client.write_chunk
+    """Write what *source* has from *offset* on; return where it ended.  Every WRITE has been acknowledged by then.
+
+    *announced*, the size that it has as far as known, only saves memory: many small files are under way at a time.
+    """
+    # One byte more shows that the end is the end.
+    chunk = client.write_chunk if not announced else min(client.write_chunk, max(announced - offset + 1, LEAST))
     start = write_head(handle)
     packet = bytearray(start + chunk)
     room = memoryview(packet)[start:]

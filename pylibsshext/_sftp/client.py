@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 PLAIN_CHUNK = 32 * 1024
 LARGEST_CHUNK = 255 * 1024
 
+#: Data that is copied rather than sent in a packet of its own.
+SMALL = 8 * 1024
+
 #: Bytes of replies that may be under way while WRITEs are: what fits into a channel's buffer, with a margin.
 MIXED = 1 << 20
 
@@ -165,22 +168,31 @@ class Client:
             self._register(ticket)
             self._collect_later()
             self._deferred.append(p.frame(kind, ticket.id, *fields))
-            if not defer or sum(map(len, self._deferred)) > PLAIN_CHUNK:
+            if defer:
+                self._flush_much()
+            else:
                 self._flush()
         return ticket
 
     def write(self, handle: bytes, offset: int, packet: bytearray, size: int, about: str | None) -> Ticket:
-        """Send a WRITE whose *size* bytes of data lie in *packet* behind ``write_head(handle)`` bytes; nothing is copied."""
+        """Send a WRITE whose *size* bytes of data lie in *packet* behind ``write_head(handle)`` bytes; nothing is copied.
+
+        A small one stays here until the next ``flush`` or ``wait``: those of many files travel in one packet.
+        """
         ticket = Ticket(p.WRITE, about, 0, size, offset)
         self._admit(ticket)
         start = write_head(handle)
         with self._send_lock:
             self._register(ticket)
             self._collect_later()
-            self._flush()
             head = p.head(p.WRITE, ticket.id, start - 9 + size) + p.string(handle) + struct.pack(">QI", offset, size)
             packet[:start] = head
-            self._write(memoryview(packet)[: start + size])
+            if size <= SMALL:
+                self._deferred.append(bytes(packet[: start + size]))
+                self._flush_much()
+            else:
+                self._flush()
+                self._write(memoryview(packet)[: start + size])
         return ticket
 
     def read(self, handle: bytes, offset: int, size: int, about: str | None, defer: bool = False) -> Ticket:
@@ -225,6 +237,10 @@ class Client:
             self._next_id = (self._next_id + 1) & 0xFFFFFFFF
             ticket.id = self._next_id
             self._pending[ticket.id] = ticket
+
+    def _flush_much(self) -> None:
+        if sum(map(len, self._deferred)) > PLAIN_CHUNK:
+            self._flush()
 
     def _flush(self) -> None:
         packets, self._deferred = self._deferred, []

@@ -81,7 +81,7 @@ class Upload:
             meter.start(acknowledged)
             if isinstance(source, DescriptorSource) and local is not None and not self.options.resume:
                 acknowledged = self._striped(source, local.st_size, meter)
-            end = yield from self._upload(source, acknowledged, meter)
+            end = yield from self._upload(source, acknowledged, None if local is None else local.st_size, meter)
             if local is not None and stat.S_ISREG(local.st_mode):
                 check_end(end, local.st_size, meter.name)
             yield from self._finish(end, local)
@@ -106,9 +106,10 @@ class Upload:
         stripes.move(self.client, count, share, own, lambda other: upload_side(other, partial, source, share))
         return size
 
-    def _upload(self, source: Source, offset: int, meter: Meter) -> Steps[int]:
+    def _upload(self, source: Source, offset: int, announced: int | None, meter: Meter) -> Steps[int]:
+        steps = upload(self.client, self.handle, source, offset=offset, announced=announced, moved=meter, about=self.about)
         try:
-            return (yield from upload(self.client, self.handle, source, offset=offset, moved=meter, about=self.about))
+            return (yield from steps)
         except SFTPError as exc:
             if exc.sftp_code == _errors.FAILURE and (yield from self._is_full()):
                 number = errno.ENOSPC
