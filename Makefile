@@ -97,6 +97,8 @@ OTHER_PYTHONS := $(wordlist 2,9,$(FOUND))
 ANSIBLES := $(if $(filter 3.12,$(FOUND)),2.20-3.12) $(if $(filter 3.11,$(FOUND)),2.19-3.11 2.18-3.11 2.17-3.11)
 ENVIRONMENTS := $(OTHER_PYTHONS:%=build/venvs/python-%/ready) $(ANSIBLES:%=build/venvs/ansible-%/ready)
 SYSTEM := build/libssh-system
+# Servers of other releases of OpenSSH.
+RELEASES := build/openssh-releases
 # What depends on the Python or on the libssh below it: not the plugin, the packages, the lab, or what a transfer does where.
 BINDING := tests/unit $(wildcard $(addprefix tests/integration/test_,channel.py exec.py session.py session_login.py scp.py))
 # What differs between releases of ansible-core: the whole of the connection target, and become.
@@ -110,7 +112,7 @@ CRASH := python -m pytest -q -n 4 $(RERUNS) tests/crash
 ISOLATED := $(if $(filter 0,$(shell id -u)),tests/lab/run-isolated.sh)
 
 test: packages-test $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready
-	@$(MAKE) --no-print-directory -j2 $(ENVIRONMENTS) $(SYSTEM)/ready
+	@$(MAKE) --no-print-directory -j2 $(ENVIRONMENTS) $(SYSTEM)/ready $(RELEASES)
 	@$(ISOLATED) $(MAKE) --no-print-directory test-all
 
 .PHONY: test-all test-main $(OTHER_PYTHONS:%=test-python-%) $(ANSIBLES:%=test-ansible-%) test-system test-crash
@@ -146,6 +148,10 @@ build/venvs/ansible-%/ready:
 	@echo "Making $(@D)"
 	@"$$(scripts/find-python $(lastword $(subst -, ,$*)))" -m venv --clear $(@D)
 	@$(@D)/bin/pip install -qq "ansible-core~=$(firstword $(subst -, ,$*)).0"
+	@touch $@
+
+$(RELEASES): tests/lab/releases.py | $(VENV)/ready
+	@$(BIN)/python -m tests.lab build
 	@touch $@
 
 $(SYSTEM)/ready: $(CORE_SOURCES) $(SOURCES) $(shell find tests -type f -not -name '*.pyc')

@@ -104,12 +104,12 @@ def debian_mirror() -> str:
     return mirrors[0]
 
 
-def from_debian(version: str, folder: Path) -> Path:
-    """Fetch Debian's source package, without a trace in the machine's own apt."""
+def debian_source(package: str, suite: str, folder: Path) -> Path:
+    """Fetch the upstream tarball of a Debian source package, without a trace in the machine's own apt."""
     state = folder / "apt"
     (state / "lists/partial").mkdir(parents=True)
     sources = state / "sources.list"
-    sources.write_text(f"deb-src [signed-by={DEBIAN_KEYS}] {debian_mirror()} {RELEASES[version].suite} main\n")
+    sources.write_text(f"deb-src [signed-by={DEBIAN_KEYS}] {debian_mirror()} {suite} main\n")
     options = {
         "Dir::Etc::SourceList": sources,
         "Dir::Etc::SourceParts": "/dev/null",
@@ -120,9 +120,19 @@ def from_debian(version: str, folder: Path) -> Path:
     }
     apt = ["apt-get", "-q", *(f"-o{name}={value}" for name, value in options.items())]
     run([*apt, "update"])
-    run([*apt, "source", "--download-only", "libssh"], cwd=folder)
-    path = next(folder.glob("libssh_*.orig.tar.xz"))
-    found = path.name.split("_")[1].removesuffix(".orig.tar.xz")
+    try:
+        run([*apt, "source", "--download-only", package], cwd=folder)
+    except BuildError:
+        # Old suites lose the files that do not matter here first; what apt has finished, it has checked.
+        if not list(folder.glob(f"{package}_*.orig.tar.*[z2]")):
+            raise
+    return next(folder.glob(f"{package}_*.orig.tar.*[z2]"))
+
+
+def from_debian(version: str, folder: Path) -> Path:
+    """Take Debian's source package."""
+    path = debian_source("libssh", RELEASES[version].suite, folder)
+    found = path.name.split("_")[1].rpartition(".orig.tar.")[0]
     if is_release(path, version):
         return path
     if found == version:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""SFTP and SCP with servers that are not OpenSSH's sshd: dropbear, tinysshd, asyncssh."""
+"""SFTP and SCP with servers that are not this machine's sshd: older and newer OpenSSH, dropbear, tinysshd, asyncssh."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pylibsshext.sftp import SFTPError, SFTPFileNotFoundError
 
 from .sftp_pipe import connect
 
-SERVERS = ["dropbear", "tinysshd", "asyncssh"]
+RELEASES = ["openssh-8.4", "openssh-10.0"]
+SERVERS = [*RELEASES, "dropbear", "tinysshd", "asyncssh"]
 
 
 class Place(NamedTuple):
@@ -102,7 +103,7 @@ def test_names_and_errors(place):
     assert names(place.here) == ["a", "link"]
 
 
-@pytest.mark.parametrize("server", ["dropbear", "tinysshd"])
+@pytest.mark.parametrize("server", [*RELEASES, "dropbear", "tinysshd"])
 def test_proc(other_server, tmp_path, server):
     """A file whose size is not known arrives whole."""
     with connect(other_server(server)) as session, session.sftp() as sftp:
@@ -110,7 +111,7 @@ def test_proc(other_server, tmp_path, server):
     assert b"processor" in (tmp_path / "back").read_bytes()
 
 
-@pytest.mark.parametrize("server", ["dropbear", "tinysshd"])
+@pytest.mark.parametrize("server", [*RELEASES, "dropbear", "tinysshd"])
 def test_scp(other_server, tmp_path, server):
     """SCP works where there is a shell."""
     (tmp_path / "source").write_bytes(os.urandom(500_000))
@@ -118,3 +119,19 @@ def test_scp(other_server, tmp_path, server):
         with connect(other_server(server)) as session:  # tinysshd gives one channel a connection
             getattr(session.scp(), transfer)(tmp_path / "source", tmp_path / transfer)
         assert (tmp_path / transfer).read_bytes() == (tmp_path / "source").read_bytes()
+
+
+@pytest.mark.parametrize(("server", "limits", "copies"), [("openssh-8.4", False, False), ("openssh-10.0", True, True)])
+def test_what_a_release_of_openssh_offers_is_used(other_server, tmp_path, server, limits, copies):
+    """Old releases lack limits and copy-data: then requests are small, and copying on the server is refused by name."""
+    (tmp_path / "x").write_bytes(b"x" * 100_000)
+    with connect(other_server(server)) as session, session.sftp() as sftp:
+        assert session.info.server_banner.startswith(f"SSH-2.0-OpenSSH_{server.partition('-')[2]}")
+        assert ("limits@openssh.com" in sftp.extensions) is limits
+        assert (sftp.limits.max_write_length > 200_000) is limits
+        if copies:
+            sftp.copy(str(tmp_path / "x"), str(tmp_path / "y"))
+            assert (tmp_path / "y").read_bytes() == (tmp_path / "x").read_bytes()
+        else:
+            with pytest.raises(SFTPError, match="copy-data"):
+                sftp.copy(str(tmp_path / "x"), str(tmp_path / "y"))

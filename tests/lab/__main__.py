@@ -13,6 +13,10 @@ input ends or SIGTERM comes, stops the hosts and removes the directory. It also 
     ...
     lab.stdin.close(); lab.wait()
 
+    python -m tests.lab build
+
+builds the releases of OpenSSH that the lab can have beside this machine's, see `releases`.
+
     python -m tests.lab probe
 
 tells which backends and servers can be used on this machine.
@@ -26,6 +30,7 @@ import signal
 import sys
 from typing import NoReturn
 
+from . import releases
 from .lab import BACKENDS, Lab
 from .servers import SERVERS, unusable
 
@@ -52,6 +57,14 @@ def probe(_: argparse.Namespace) -> None:
         print(f"{name:9} {unusable(name) or 'usable'}")
 
 
+def build(_: argparse.Namespace) -> None:
+    """Build the other releases of OpenSSH."""
+    try:
+        releases.build_missing()
+    except releases.BuildError as exc:
+        sys.exit(f"openssh: {exc}")
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description="Throw-away SSH servers")
@@ -63,6 +76,7 @@ def main() -> None:
     command.add_argument("--server", choices=SERVERS, default="openssh")
     command.add_argument("--sshd-config", default="", help="lines for sshd_config(5)")
     command.add_argument("--no-sftp", action="store_true")
+    commands.add_parser("build", help=build.__doc__).set_defaults(run=build)
     commands.add_parser("probe", help=probe.__doc__).set_defaults(run=probe)
     arguments = parser.parse_args()
     arguments.run(arguments)

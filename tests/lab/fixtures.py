@@ -5,7 +5,7 @@ sshd                        the shared default host, on loopback: use it whereve
 new_sshd(**options)         a loopback host of your own, removed after the test; see `Options`
 container_host(**options)   a podman container of your own: files, processes and users apart from this machine's
 netns_host(**options)       the same made of namespaces, with an address of its own: quicker, and its link can be bad
-other_server(name, ...)     dropbear or tinysshd on loopback
+other_server(name, ...)     dropbear, tinysshd or another release of OpenSSH (openssh-8.4, openssh-10.0) on loopback
 bad_server(**behaviour)     a server that misbehaves as you say; see `Behaviour`, and for its commands `bad_commands`
 known_hosts                 a file of your own that knows `sshd`
 relay(host, **settings)     (far, link): *far* is the host as seen through a slow or broken TCP relay; see `Relay`
@@ -101,7 +101,7 @@ def netns_host(lab: Lab) -> Iterator[NewHost]:
 
 @pytest.fixture
 def other_server(lab: Lab) -> Iterator[Callable[..., Host]]:
-    """Make hosts on loopback whose server is not OpenSSH: `other_server("dropbear")`."""
+    """Make hosts on loopback whose server is not this machine's OpenSSH: `other_server("dropbear")`."""
     for new in new_hosts(lab, "loopback"):
 
         def new_server(server: str, new: NewHost = new, **options: Any) -> Host:

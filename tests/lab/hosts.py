@@ -31,7 +31,7 @@ class Options:
     """How a host differs from the default one."""
 
     server: str = "openssh"
-    """openssh, dropbear or tinysshd."""
+    """openssh, dropbear, tinysshd, or another release of OpenSSH: openssh-8.4 or openssh-10.0."""
     sshd_config: str = ""
     """Lines of sshd_config(5). They win over the lab's own; Match blocks are allowed."""
     host_keys: tuple[str, ...] = ("ed25519",)

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
-from . import accounts, processes
+from . import accounts, processes, releases
 from .hosts import LabError, run
 
 if TYPE_CHECKING:
@@ -41,8 +41,15 @@ def openssh_version() -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def sftp_server() -> str:
-    """OpenSSH's SFTP server program."""
+def release(host: Host) -> tuple[int, int] | None:
+    """The release of OpenSSH that a host is to run, None for this machine's."""
+    return next((version for version in releases.RELEASES if releases.name(version) == host.options.server), None)
+
+
+def sftp_server(version: tuple[int, int] | None = None) -> str:
+    """OpenSSH's SFTP server program, this machine's or that of a release."""
+    if version is not None:
+        return str(releases.program(version, "sftp-server"))
     for path in SFTP_SERVERS:
         if os.path.exists(path):
             return path
@@ -71,11 +78,15 @@ def _sshd_config(host: Host) -> str:
         environment += f" HOME={home}"
         start = f" -d {home}"
     if options.sftp:
-        mine.append(f"Subsystem sftp {sftp_server()}{start}")
+        mine.append(f"Subsystem sftp {sftp_server(release(host))}{start}")
     if options.banner:
         (host.directory / "banner").write_text(options.banner)
         mine.append(f"Banner {inside}/banner")
-    if openssh_version() >= (9, 8):
+    version = release(host)
+    if version is not None and "sshd-session" in releases.RELEASES[version].programs:
+        mine += [f"SshdSessionPath {releases.program(version, 'sshd-session')}"]
+        mine += [f"SshdAuthPath {releases.program(version, 'sshd-auth')}"]
+    if (version or openssh_version()) >= (9, 8):
         mine.append("PerSourcePenalties no")  # else a test of wrong passwords locks the next test out
     yes = "yes" if host.has_accounts else "no"  # PAM and passwords need root
     mine += [
@@ -105,9 +116,10 @@ def _openssh(host: Host) -> str:
     keys = [make_key(host.directory / f"ssh_host_{kind}_key", kind, comment=host.name) for kind in host.options.host_keys]
     host.host_keys = tuple(keys)
     (host.directory / "sshd_config").write_text(_sshd_config(host))
+    version = release(host)
     return f"""
         [ ! -w /run ] || mkdir -p /run/sshd
-        exec {program("sshd")} -D -e -f {host.inside}/sshd_config -o ListenAddress=$ADDRESS -p $PORT
+        exec {releases.program(version, "sshd") if version else program("sshd")} -D -e -f {host.inside}/sshd_config -o ListenAddress=$ADDRESS -p $PORT
     """
 
 
@@ -156,13 +168,17 @@ SERVERS = {
     "openssh": Server(("sshd", "ssh-keygen"), _openssh),
     "dropbear": Server(("dropbear", "dropbearconvert", "ssh-keygen"), _dropbear),
     "tinysshd": Server(("tinysshd", "tinysshd-makekey", "tcpserver"), _tinysshd),
+    **{releases.name(version): Server(("sshd", "ssh-keygen"), _openssh) for version in releases.RELEASES},
 }
 
 
 def unusable(kind: str) -> str:
     """Why this kind of server can't run here ("": it can)."""
     absent = [name for name in SERVERS[kind].programs if not program(name)]
-    return f"{', '.join(absent)} not installed" if absent else ""
+    if absent:
+        return f"{', '.join(absent)} not installed"
+    unbuilt = [version for version in releases.RELEASES if releases.name(version) == kind and releases.missing(version)]
+    return f"{kind} is not built: python -m tests.lab build" if unbuilt else ""
 
 
 def prepare(host: Host) -> None:

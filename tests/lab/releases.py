@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""OpenSSH releases besides this machine's: ``python -m tests.lab build`` builds what is missing of them into build/.
+
+Debian has their sources; their binaries want another C library than the one here. They are built without PAM, so passwords are
+those of /etc/shadow, and there is no keyboard-interactive login.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tarfile
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.build_libssh import BuildError, debian_source, run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROGRAMS = {"sshd": "sbin", "sftp-server": "libexec", "scp": "bin", "sshd-session": "libexec", "sshd-auth": "libexec"}
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release: what its tarball must be, which Debian has it, and what its server consists of."""
+
+    sha256: str
+    suite: str
+    programs: tuple[str, ...] = ("sshd", "sftp-server", "scp")
+
+
+RELEASES = {
+    (8, 4): Release("5a01d22e407eb1c05ba8a8f7c654d388a13e9f226e4ed33bd38748dafa1d2b24", "bullseye"),
+    (10, 0): Release("021a2e709a0edf4250b1256bd5a9e500411a90dddabea830ed59cef90eb9d85c", "trixie", tuple(PROGRAMS)),
+}
+
+
+def name(version: tuple[int, int]) -> str:
+    """Return what the lab calls the release."""
+    return f"openssh-{version[0]}.{version[1]}"
+
+
+def program(version: tuple[int, int], which: str) -> Path:
+    """Return where a program of the release is, built or not."""
+    return ROOT / "build" / name(version) / PROGRAMS[which] / which
+
+
+def missing(version: tuple[int, int]) -> list[str]:
+    """Return the programs of the release that have not been built."""
+    return [which for which in RELEASES[version].programs if not program(version, which).exists()]
+
+
+def build(version: tuple[int, int]) -> None:
+    """Fetch, check, compile and install the programs of a release's server."""
+    release = RELEASES[version]
+    prefix = ROOT / "build" / name(version)
+    with tempfile.TemporaryDirectory(prefix=f"{name(version)}-") as scratch:
+        folder = Path(scratch)
+        tarball = debian_source("openssh", release.suite, folder)
+        if hashlib.sha256(tarball.read_bytes()).hexdigest() != release.sha256:
+            raise BuildError(f"{tarball.name} is not {name(version)}: its SHA-256 differs from the known one")
+        with tarfile.open(tarball) as archive:
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Pythons of 2023 and later have it
+            archive.extractall(folder)
+        source = next(folder.glob("openssh-*/"))
+        path = f"{prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        options = ["--with-privsep-path=/run/sshd", f"--with-default-path={path}", f"--with-superuser-path={path}"]
+        run(["./configure", "-q", f"--prefix={prefix}", *options, "CFLAGS=-O1"], cwd=source)
+        run(["make", "-j2", *release.programs], cwd=source)
+        for which in release.programs:
+            target = program(version, which)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / which, target)
+
+
+def build_missing() -> None:
+    """Build what is missing, side by side: half of it is a configure that uses one core."""
+    wanted = [version for version in RELEASES if missing(version)]
+    print(f"Building {', '.join(map(name, wanted)) or 'nothing: all releases are here'}", flush=True)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(build, wanted))
