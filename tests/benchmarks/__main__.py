@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``python -m tests.benchmarks [NAME...]``: measure, print the table, keep it in build/bench."""
+"""``python -m tests.benchmarks [NAME...]``: measure, print the table, keep it with figures in docs/benchmarks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="how often each candidate gets its turn")
     parser.add_argument("--peers", type=Path, help="an environment that has the peers; by default one is made")
     parser.add_argument(
-        "--output", type=Path, default=runner.ROOT / "build/bench", help="where the results go, beside what is there"
+        "--output", type=Path, default=runner.ROOT / "docs/benchmarks", help="where the results go, beside what is there"
     )
     arguments = parser.parse_args()
     unknown = set(arguments.names) - {row.name for row in ROWS}
@@ -38,7 +38,7 @@ def main() -> int:
         known[row.name] = report.entry(row, verdict, results, failures, where)
         print(known[row.name]["line"], file=sys.stderr)
         known = {one.name: known[one.name] for one in ROWS if one.name in known}
-        report.save(arguments.output, known)
+        report.save(arguments.output, ROWS, known, python)
     print(report.table(known))
     return 1 if missed else 0
 

@@ -33,6 +33,7 @@ ALL_PEERS = [
     Candidate("ssh-python +nodelay", "drive_ssh.py", nodelay=True),
 ]
 openssh = Candidate("OpenSSH", "drive_openssh.py", nodelay=True)
+c_loop = Candidate("C loop on sftp_aio", "drive_aio.py", nodelay=True)
 
 
 def best_of(candidates: Sequence[Candidate]) -> list[Candidate]:

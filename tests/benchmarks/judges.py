@@ -30,7 +30,7 @@ class Row:
     title: str
     bound: str
     work: str
-    key: str  # the number that counts, of those that the work yields
+    key: str  # the number that counts, of those that the work yields: it is shown with its name as the unit
     judge: Callable[[Results], Verdict]
     candidates: Sequence[Candidate]
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -38,6 +38,8 @@ class Row:
     server: str = ""  # lines for sshd_config
     rounds: int = 5
     rtt: float = 0  # seconds that a byte and its answer are on their way
+    group: str = "commands"  # the figure that it is part of
+    also: Sequence[str] = ()  # further numbers to show
 
 
 def middle(results: Results, who: str, key: str) -> float:

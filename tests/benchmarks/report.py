@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Results as a Markdown table and as JSON."""
+"""Results as a Markdown table, as figures, and as JSON."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -46,10 +47,15 @@ def machine(python: Path) -> str:
 
 def numbers(row: Row, results: dict[str, list[Run]], failures: dict[str, str]) -> str:
     """Return every candidate's median, the best first; its spread where it is wide."""
-    rate = "MB/s" in row.key
-    middles = {name: median(run[row.key] for run in runs) for name, runs in results.items()}
-    parts = [f"{name} {value:.3g}" for name, value in sorted(middles.items(), key=lambda item: item[1], reverse=rate)]
-    return "; ".join(parts + [f"{name}: failed" for name in failures])
+    parts = [ranking(results, row.key), *(f"{key}: {ranking(results, key)}" for key in row.also)]
+    return "<br>".join(parts + [f"{name}: failed" for name in failures])
+
+
+def ranking(results: dict[str, list[Run]], key: str) -> str:
+    """Return the medians of one number, the best first."""
+    middles = {name: median(run[key] for run in runs) for name, runs in results.items()}
+    ordered = sorted(middles.items(), key=lambda item: item[1], reverse="MB/s" in key)
+    return "; ".join(f"{name} {value:.3g}" for name, value in ordered)
 
 
 def line(row: Row, verdict: Verdict, results: dict[str, list[Run]], failures: dict[str, str]) -> str:
@@ -80,8 +86,27 @@ def load(directory: Path) -> dict[str, Entry]:
     return known
 
 
-def save(directory: Path, entries: dict[str, Entry]) -> None:
-    """Write both forms of the results."""
+def figures(rows: Sequence[Row], entries: dict[str, Entry]) -> list[dict[str, Any]]:
+    """Return what `plots` draws: one figure for each group of rows, a panel for each number of a row."""
+    made: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row.name not in entries:
+            continue
+        one = entries[row.name]
+        figure = made.setdefault(row.group, {"name": row.group, "where": one["where"], "panels": []})
+        for key in (row.key, *row.also):
+            candidates = {name: [run[key] for run in runs] for name, runs in one["results"].items()}
+            judged = {"bound": row.bound, "ok": one["ok"]} if key == row.key else {"bound": "", "ok": None}
+            figure["panels"].append({"title": row.title, "unit": key, "candidates": candidates, **judged})
+    return list(made.values())
+
+
+def save(directory: Path, rows: Sequence[Row], entries: dict[str, Entry], python: Path) -> None:
+    """Write the results in all their forms; *python* has matplotlib."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "results.md").write_text(f"{HEAD}\n{table(entries)}")
+    drawn = figures(rows, entries)
+    plots = [python, Path(__file__).with_name("plots.py"), directory]
+    subprocess.run(plots, input=json.dumps(drawn), text=True, check=True)
+    pictures = "\n\n".join(f"![{figure['name']}]({figure['name']}.svg)" for figure in drawn)
+    (directory / "results.md").write_text(f"{HEAD}\n{table(entries)}\n{pictures}\n")
     (directory / "results.json").write_text(json.dumps(entries, indent=1) + "\n")

@@ -205,6 +205,7 @@ def work_transfer(new, options: dict) -> dict:
         "MB/s": options["size"] / (end - start) / 1e6,
         "transfer_s": end - connected,
         "cpu_s": used,
+        "cpu_s/GB": used * 1e9 / options["size"],
         "growth_MiB": peak_mib() - peak,
     }
 
