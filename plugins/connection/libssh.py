@@ -90,7 +90,7 @@ options:
     description:
       - Answers for a C(keyboard-interactive) login, such as one-time codes. Each key is a regular expression, searched for in the
         question; the first that is found counts, and goes before O(password).
-      - A value is the answer, or V({"totp: SECRET"}), with the base32 secret of an authenticator, for the code of the moment.
+      - 'A value is the answer, or V({"totp": SECRET}), with the base32 secret of an authenticator, for the code of the moment.'
       - A question that nothing answers is asked on the terminal; without a terminal the login fails, and the error names the question.
     type: dict
     version_added: 9.0.0

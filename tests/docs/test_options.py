@@ -31,6 +31,7 @@ def test_explanations_are_of_options_that_there_are():
     """An explanation does not outlive what it explains."""
     said = options.differences()
     known = {option.name for _, option in THEIRS}
+    assert not set(said["absent"]) & set(options.ours())
     assert {name for kind in ("renamed", "absent", "defaults") for name in said[kind]} <= known
     assert set(said["sources"]) <= {source for _, option in THEIRS for source in option.sources}
     assert set(said["renamed"].values()) <= set(options.ours())
