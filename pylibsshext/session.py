@@ -10,11 +10,25 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _core, auth, channel as channels, hostkeys, kbdint, keys, logging, options, settings as meanings, transport
+from . import (
+    _core,
+    auth,
+    channel as channels,
+    hostkeys,
+    jump,
+    kbdint,
+    keys,
+    logging,
+    options,
+    proxies,
+    settings as meanings,
+    transport,
+)
 from .channel import Channel, Completed, deadline_after
 from .errors import (
     AuthenticationError,
     HostKeyError,
+    LibsshChannelException,
     LibsshConnectionError,
     LibsshException,
     LibsshSessionException,
@@ -25,12 +39,15 @@ from .policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy
 from .trust import Trust
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Self
 
     from .scp import SCP
     from .sftp import SFTP
+
+    Hop = tuple["Session", Callable[[], None]]
 
 __all__ = ["OPTS_DIR_MAP", "OPTS_MAP", "AutoAddPolicy", "MissingHostKeyPolicy", "RejectPolicy", "Session", "SessionInfo"]
 
@@ -82,7 +99,9 @@ class Session:
         self._log_level: int | None = None
         self._auth_method: str | None = None
         self._open_timeout = _OPEN_TIMEOUT
-        self._proxy: transport.Proxy | None = None
+        self._proxy: transport.Proxy | jump.Jump | None = None
+        self._name = ""
+        self._hops: tuple[str, ...] = ()  # the names of those whose way this session is part of
         self._trust: Trust | None = None
         self._environment: dict[str, str] = {}
         self._core = self._new_core()
@@ -173,7 +192,8 @@ class Session:
         to look it up by; ``global_knownhosts``, the machine's files; ``hash_known_hosts``, whether names are hidden when added.
 
         The way: ``config_file``, an ssh_config file, or "none" for none at all; ``ssh_options``, lines of ssh_config that come before
-        it, as ``-o`` does; ``address_family`` ("any", "inet", "inet6"); ``bind_address``; ``connection_attempts`` (1), with pauses that grow;
+        it, as ``-o`` does; ``proxy_jump``, see `jump.hops`; ``proxy``, see `proxies.Proxy.parse`; ``unix_socket``, a path to
+        connect to instead of the host; ``address_family`` ("any", "inet", "inet6"); ``bind_address``; ``connection_attempts`` (1), with pauses that grow;
         ``nodelay`` (True), TCP_NODELAY; ``send_env`` and ``set_env``, as in ssh_config, a list and a mapping;
         ``auth_timeout`` (60 s); ``open_session_retries``; ``server_alive_interval`` (0 s, off) and
         ``server_alive_count_max`` (3), which find a peer that is gone without a word, as in ssh_config.
@@ -190,9 +210,10 @@ class Session:
             for name, value in given.items():
                 if options.is_option(name) and name != "fd":
                     self.set_ssh_options(name, value)
-            settings = meanings.resolve({**self._options, **given})
+            explicit = {**self._options, **given}
+            settings = meanings.resolve(explicit)
             credentials = self._credentials(settings)
-            self._reach(settings)
+            self._reach(settings, explicit)
             if self._trust is not None and self._trust.checks:
                 self.verify_knownhost()
             deadline = deadline_after(settings.get("auth_timeout", _AUTH_TIMEOUT))
@@ -247,13 +268,13 @@ class Session:
         self._environment = meanings.environment(settings)
         self._trust = Trust.of(settings, self.get_ssh_options("host") or "", self.port or hostkeys.DEFAULT_PORT)
 
-    def _reach(self, settings: Mapping[str, Any]) -> None:
+    def _reach(self, settings: Mapping[str, Any], explicit: Mapping[str, Any]) -> None:
         """Establish the connection, in as many attempts as are wanted: so far the server has not been asked for anything."""
         attempts = 1 if "fd" in settings else max(1, int(settings.get("connection_attempts", 1)))
         for attempt in range(1, attempts + 1):
             self._configure(settings)
             try:
-                return self._establish(settings)
+                return self._establish(settings, self._way(settings, explicit))
             except (LibsshConnectionError, LibsshSessionTimeout):
                 if attempt == attempts:
                     raise
@@ -261,15 +282,19 @@ class Session:
             time.sleep(min(_ATTEMPT_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE))
         return None
 
-    def _establish(self, settings: Mapping[str, Any]) -> None:
+    def _establish(self, settings: Mapping[str, Any], way: dict[str, Any] | None) -> None:
         """Get a socket, then exchange banners and keys over it, all within the connect timeout."""
-        deadline = time.monotonic() + (_connect_timeout(settings) or _CONNECT_TIMEOUT)
         for name in ("knownhosts", "global_knownhosts"):  # libssh need not look there, too
             self._core.set_option(_core.OPTIONS[name], "/dev/null", name)
         if "hostkeys" not in settings:
             self._prefer_known_keys()
+        hop = self._connected_hop(way) if way else None
+        # Each hop has had its own time.
+        deadline = time.monotonic() + (_connect_timeout(settings) or _CONNECT_TIMEOUT)
         try:
-            sock = self._socket(settings, deadline)
+            sock = self._socket(settings, deadline, hop)
+        except LibsshException:
+            raise
         except TimeoutError as exc:
             raise LibsshSessionTimeout(f"ssh connect failed: {exc}") from exc
         except (OSError, ValueError) as exc:  # ValueError: a host or user name that no shell may see
@@ -282,13 +307,59 @@ class Session:
                 raise
             raise LibsshConnectionError(f"ssh connect failed: {failure}") from exc
 
-    def _socket(self, settings: Mapping[str, Any], deadline: float) -> socket.socket:
+    def _way(self, settings: Mapping[str, Any], explicit: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return what to connect the last hop of ProxyJump with, None if there is no hop."""
+        way = jump.hops(settings.get("proxy_jump") or ())
+        if not way or "fd" in settings:
+            return None
+        itself = way[-1]["host"] == settings.get("original_host") and way[-1].get("port") in (None, explicit.get("port"))
+        if itself and "proxy_jump" not in explicit:
+            return None  # "Host *" in ssh_config names this host as the way to all
+        self._name = jump.name(explicit)
+        keywords = jump.keywords(way, explicit)
+        self.check_way(keywords)
+        return keywords
+
+    def check_way(self, hop: Mapping[str, Any]) -> None:
+        """Raise `LibsshSessionException` if the way through *hop* leads in a circle."""
+        way = (*self._hops, self._name)
+        if jump.name(hop) in way:
+            raise LibsshSessionException(f"proxy_jump: the way to {way[0]} leads back to {jump.name(hop)}")
+
+    def _connected_hop(self, keywords: dict[str, Any]) -> Hop:
+        """Return a session with the last hop, and what gives it back after use."""
+        hop = Session()
+        hop.join(self)
+        hop.set_missing_host_key_policy(self._policy)
+        hop.connect(**keywords)
+        return hop, hop.close
+
+    def join(self, onward: Session) -> None:
+        """Become a hop on the way of another session."""
+        self._hops = (*onward._hops, onward._name)
+
+    def _socket_through(self, hop: Session, give_back: Callable[[], None], deadline: float) -> socket.socket:
+        host, port = self.get_ssh_options("host"), self.port or hostkeys.DEFAULT_PORT
+        try:
+            self._proxy = jump.Jump(hop, give_back, host, port, deadline)
+        except LibsshChannelException as exc:
+            kind = LibsshSessionTimeout if isinstance(exc, TimeoutError) else LibsshConnectionError
+            where = f"{hop.get_ssh_options('host')} port {hop.port}"
+            hint = " (does its AllowTcpForwarding let us?)" if "error (1)" in str(exc) else ""  # administratively prohibited
+            raise kind(f"ssh connect failed: through the jump host {where}: {exc}{hint}") from exc
+        return self._proxy.end
+
+    def _socket(self, settings: Mapping[str, Any], deadline: float, hop: Hop | None = None) -> socket.socket:
+        if hop:
+            return self._socket_through(*hop, deadline)
         nodelay = bool(settings.get("nodelay", True))
         if "fd" in settings:
             return transport.adopt(int(settings["fd"]), nodelay=nodelay)
-        host, port = self.get_ssh_options("host"), self.port or 22
+        host, port = self.get_ssh_options("host"), self.port or hostkeys.DEFAULT_PORT
         if not host:
             raise LibsshSessionException("ssh connect failed: Hostname required")
+        if settings.get("unix_socket"):
+            return transport.connect_unix(settings["unix_socket"], max(0.0, deadline - time.monotonic()))
         command = settings.get("proxycommand")
         if command and command != "none":
             user, alias = self.get_ssh_options("user"), settings.get("original_host")
@@ -297,10 +368,10 @@ class Session:
         family = _FAMILIES.get(str(settings.get("address_family", "any")).lower())
         if family is None:
             raise LibsshSessionException(f"address_family: {settings['address_family']!r} is not one of {', '.join(_FAMILIES)}")
-        left = max(0.0, deadline - time.monotonic())
-        return transport.connect_tcp(
-            host, port, left, family=family, bind_address=settings.get("bind_address"), nodelay=nodelay
-        )
+        about: dict[str, Any] = {"family": family, "bind_address": settings.get("bind_address"), "nodelay": nodelay}
+        if settings.get("proxy"):
+            return proxies.connect(proxies.Proxy.parse(settings["proxy"]), host, port, deadline, **about)
+        return transport.connect_tcp(host, port, max(0.0, deadline - time.monotonic()), **about)
 
     def _where(self) -> str:
         user, host = self.get_ssh_options("user"), self.get_ssh_options("host")
@@ -429,6 +500,12 @@ class Session:
         """Open a channel for what builds on one; everybody else wants `new_channel`."""
         core = _core.Channel(self._core)
         core.open_session(deadline_after(self._open_timeout))
+        return core
+
+    def open_forward(self, host: str, port: int, deadline: float | None = None) -> _core.Channel:
+        """Open a connection to *host*, made by the server (RFC 4254 section 7.2); *deadline* is a `time.monotonic()`."""
+        core = _core.Channel(self._core)
+        core.open_forward(host, port, "127.0.0.1", 0, deadline)
         return core
 
     def new_channel(self) -> Channel:

@@ -170,6 +170,15 @@ def _command(config: Config, word: str) -> str | None:
     return config.raw(word)
 
 
+def _jump(config: Config, word: str) -> str | None:
+    row = config.rows(word)[0]
+    hops = ",".join(row)
+    if hops.lower() == "none":
+        return None
+    values = {"h": lambda: config.host, "n": lambda: config.original, "p": lambda: str(config.port), "r": lambda: config.user}
+    return ssh_config.tokens(hops, values)
+
+
 def _sent(config: Config, word: str) -> list[str]:
     return [pattern for row in config.rows(word) for pattern in row]
 
@@ -218,6 +227,7 @@ _MEANINGS: dict[str, tuple[str, Callable[[Config, str], Any]]] = {
     "macs": ("macs", _text),
     "port": ("port", _number),
     "proxycommand": ("proxycommand", _command),
+    "proxyjump": ("proxy_jump", _jump),
     "pubkeyacceptedalgorithms": ("publickey_accepted_algorithms", _text),
     "requiredrsasize": ("rsa_min_size", _number),
     "sendenv": ("send_env", _sent),

@@ -58,6 +58,20 @@ def connect_tcp(
     raise OSError(code, f"connecting to {host} port {port} failed: {'; '.join(failures)}")
 
 
+def connect_unix(path: str | os.PathLike[str], timeout: float) -> socket.socket:
+    """Connect to a Unix socket within *timeout* seconds; return it, non-blocking."""
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(timeout)  # a listener whose queue is full makes us wait
+        sock.connect(os.path.expanduser(os.fspath(path)))
+        sock.setblocking(False)
+    except OSError as exc:
+        sock.close()
+        kind = TimeoutError if isinstance(exc, socket.timeout) else OSError
+        raise kind(exc.errno or errno.ETIMEDOUT, f"connecting to {path} failed: {exc.strerror or exc}") from exc
+    return sock
+
+
 def adopt(fd: int, nodelay: bool = True) -> socket.socket:
     """Return a socket of our own, non-blocking, on a connection that the caller made; the caller's descriptor stays open."""
     try:

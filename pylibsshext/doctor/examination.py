@@ -7,7 +7,7 @@ import platform
 import socket
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _core, settings, transport
 from .._version import __version__
@@ -16,6 +16,9 @@ from ..session import Session
 from . import inventory
 from .report import Report
 from .tap import Tap
+
+if TYPE_CHECKING:
+    from ..session import Hop
 
 
 def examine(**keywords: Any) -> Report:
@@ -50,10 +53,11 @@ class Watched(Session):
     def _configure(self, given: Mapping[str, Any]) -> None:
         super()._configure(given)
         self.files = settings.config_files(given)
-        self.proxy = given["proxycommand"] if given.get("proxycommand", "none") != "none" else ""
+        command = given.get("proxycommand", "none")
+        self.proxy = command if command != "none" else given.get("proxy") or given.get("unix_socket") or ""
 
-    def _socket(self, given: Mapping[str, Any], deadline: float) -> socket.socket:
-        if "fd" not in given and not self.proxy:
+    def _socket(self, given: Mapping[str, Any], deadline: float, hop: Hop | None = None) -> socket.socket:
+        if "fd" not in given and not self.proxy and hop is None:
             began = time.monotonic()
             found = transport.resolve(self.get_ssh_options("host"), self.port or 22, 0, deadline)
             self.addresses = [address[0] for _, address in found]
@@ -62,15 +66,15 @@ class Watched(Session):
             self.tap.close()  # the attempt before this one failed
             self.tap = None
         began = time.monotonic()
-        sock = super()._socket(given, deadline)
+        sock = super()._socket(given, deadline, hop)
         self.took["connection"] = time.monotonic() - began
         self.peer = _name_of_peer(sock)
         self.tap = Tap(sock)
         return self.tap.end
 
-    def _establish(self, given: Mapping[str, Any]) -> None:
+    def _establish(self, given: Mapping[str, Any], way: dict[str, Any] | None) -> None:
         began = time.monotonic()
-        super()._establish(given)
+        super()._establish(given, way)
         self.took["algorithms"] = time.monotonic() - began
         self.host_key = self._server_key()
 

@@ -36,6 +36,8 @@ def resolve(*lines, **explicit):
         ("UserKnownHostsFile /a '/b c' none", {"knownhosts": ["/a", "/b c", "none"]}),
         ("HostKeyAlias x", {"host_key_alias": "x"}),
         ("ProxyCommand nc '%h' %p # not a comment", {"proxycommand": "nc '%h' %p # not a comment"}),
+        ("ProxyJump %r@b:%p,c", {"proxy_jump": "root@b:22,c"}),
+        ("ProxyJump none", {}),
         ("SendEnv LANG LC_*", {"send_env": ["LANG", "LC_*"]}),
         ("SetEnv A=1 B='2 3' A=4", {"set_env": {"A": "1", "B": "2 3"}}),
         ("PreferredAuthentications publickey,hostbased,nonsense,password", {"preferred_authentications": ["publickey", "hostbased", "password"]}),
@@ -53,7 +55,9 @@ def test_meanings(monkeypatch, line, keywords):
     assert resolve(line) == base | keywords
 
 
-@pytest.mark.parametrize("line", ["Compression perhaps", "ConnectTimeout soon", "SetEnv A", "ConnectionAttempts x"])
+@pytest.mark.parametrize(
+    "line", ["Compression perhaps", "ConnectTimeout soon", "SetEnv A", "ConnectionAttempts x", "ProxyJump %x"]
+)
 def test_values_that_make_no_sense(line):
     """The word and its value are named."""
     with pytest.raises(ConfigError, match=line.split()[0].lower()):
@@ -62,8 +66,9 @@ def test_values_that_make_no_sense(line):
 
 def test_explicit_ones_win():
     """Over lines, and lines over files."""
-    found = resolve("Port 1", "User you", "Ciphers a", port=2, proxycommand="none", ciphers="c")
+    found = resolve("Port 1", "User you", "ProxyJump b", "Ciphers a", port=2, proxycommand="none", ciphers="c")
     assert (found["port"], found["user"], found["proxycommand"], found["ciphers"]) == (2, "you", "none", "c")
+    assert "proxy_jump" not in found
 
 
 def test_files(tmp_path, monkeypatch):
