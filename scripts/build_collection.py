@@ -8,7 +8,9 @@ This Python compiles; ``LIBSSH_PREFIX`` says which libssh goes in. ``ansible-gal
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -16,6 +18,8 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 COLLECTION = ("README.md", "galaxy.yml", "meta", "plugins", "docs", "changelogs", "LICENSES")
@@ -66,6 +70,14 @@ def stage(tree: Path) -> None:
             shutil.copy(source, tree / name)
 
 
+def write_options(tree: Path) -> None:
+    """Write the options of the connection plugin as Ansible's loader would read them out of its documentation, for each task."""
+    plugin = tree / "plugins/connection/libssh.py"
+    assignment = next(node for node in ast.parse(plugin.read_text()).body if isinstance(node, ast.Assign))
+    options = yaml.safe_load(ast.literal_eval(assignment.value))["options"]
+    plugin.with_name("_libssh_options.json").write_text(json.dumps(options))
+
+
 def galaxy() -> str:
     """Find ansible-galaxy."""
     program = shutil.which("ansible-galaxy", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
@@ -83,6 +95,7 @@ def main() -> None:
     layout = loader()
     compiled = compile_library(layout.NAME, work)
     stage(tree)
+    write_options(tree)
     bundle(compiled, tree / "plugins/module_utils/_pylibsshext_bundle", layout.platform_tag())
     command = [galaxy(), "collection", "build", "--force", "--output-path", str(output), str(tree)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

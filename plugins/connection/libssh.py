@@ -667,16 +667,22 @@ options:
       - name: ansible_libssh_prefer_installed
 """
 
+import importlib
+import importlib.machinery
+import importlib.util
+import json
 import logging
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ansible import constants
 from ansible.errors import (
     AnsibleAuthenticationFailure,
     AnsibleConnectionFailure,
@@ -689,11 +695,41 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
-from ..module_utils import _bundled, _clixml, _command, _connection_options, _ssh_args
-from ..module_utils._connection_options import destination
-from ..module_utils._escalation import Escalation, EscalationError
-from ..module_utils._session import end_session, open_session
-from ..module_utils._transfers import TransferError, Transfers
+_PLUGINS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def _beside(name: str) -> ModuleType:
+    """Return a module of this collection's module_utils, imported by Python's own machinery.
+
+    Ansible's compiles what it imports from a collection anew in each process, and so for each task. Python keeps what it compiled.
+    """
+    package = "ansible_netcommon_module_utils"
+    if package not in sys.modules:
+        spec = importlib.machinery.ModuleSpec(package, None, is_package=True)
+        spec.submodule_search_locations = [os.path.join(_PLUGINS, "module_utils")]
+        sys.modules[package] = importlib.util.module_from_spec(spec)
+    return importlib.import_module(f"{package}.{name}")
+
+
+def _define_options() -> None:
+    """Tell Ansible of the options, as the artifact has them ready: it would read the documentation above for each task.
+
+    A checkout has no such file, and there it does.
+    """
+    ready = os.path.join(_PLUGINS, "connection", "_libssh_options.json")
+    with suppress(FileNotFoundError), open(ready, encoding="utf-8") as file:
+        constants.config.initialize_plugin_configuration_definitions("connection", __name__, json.load(file))
+
+
+if TYPE_CHECKING:
+    from ..module_utils import _bundled, _clixml, _command, _connection_options, _escalation, _session, _ssh_args, _transfers
+else:
+    _bundled, _clixml, _command, _connection_options, _escalation, _session, _ssh_args, _transfers = map(
+        _beside,
+        ("_bundled", "_clixml", "_command", "_connection_options", "_escalation", "_session", "_ssh_args", "_transfers"),
+    )
+_define_options()
+destination = _connection_options.destination
 
 display = Display()
 
@@ -799,7 +835,7 @@ class Connection(ConnectionBase):
         self.close()
         self._wanted = self._read_options()
         with self._ansible_errors("reset the connection"):
-            end_session(self._library, self._wanted, self._report)
+            _session.end_session(self._library, self._wanted, self._report)
 
     def close(self) -> None:
         """End the session, if there is one."""
@@ -828,14 +864,14 @@ class Connection(ConnectionBase):
             with self._ansible_errors("connect"):
                 self._session = self._open_session()
             method = self.get_option("transfer_method")
-            self._transfers = Transfers(self._library, self._session, method, self._shell.quote, self._report)
+            self._transfers = _transfers.Transfers(self._library, self._session, method, self._shell.quote, self._report)
             self._connected = True
         return self
 
     def _open_session(self) -> Any:
         """Return a session; try again what may go better the next time."""
         errors = self._library.errors
-        connect = partial(open_session, self._library, self._wanted, self._ask, self._answer, self._persist, self._report)
+        connect = partial(_session.open_session, self._library, self._wanted, self._ask, self._answer, self._persist, self._report)
         retries = int(self.get_option("reconnection_retries"))
         for attempt in range(retries):
             try:
@@ -887,13 +923,13 @@ class Connection(ConnectionBase):
             wanted = max(wanted, _LOG_DETAIL)
         return wanted
 
-    def _escalation(self, command: str) -> Escalation | None:
+    def _escalation(self, command: str) -> _escalation.Escalation | None:
         """Return the talk to have before *command* runs, if become has built it."""
         become = self.become
         if not become or not become.success or become.success not in command:
             return None
         password = become.get_option("become_pass", playcontext=self._play_context)
-        return Escalation(become, _connection_options.plain(password))
+        return _escalation.Escalation(become, _connection_options.plain(password))
 
     def _ask(self, question: str) -> bool:
         """Ask on the terminal; anything but "yes" is a no."""
@@ -935,9 +971,9 @@ class Connection(ConnectionBase):
         errors = self._library.errors
         try:
             yield
-        except EscalationError as exc:
+        except _escalation.EscalationError as exc:
             raise AnsibleError(str(exc)) from exc
-        except TransferError as exc:
+        except _transfers.TransferError as exc:
             raise AnsibleError(self._failure(doing, exc)) from None
         except errors.AuthenticationError as exc:
             raise AnsibleAuthenticationFailure(self._failure(doing, exc)) from None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -107,6 +108,14 @@ def test_playbook_runs_without_an_installed_library(ansible, collection, sshd):
     assert outcome.recap()["ok"] == 4
     listed = ansible.run("python", str(collection / "plugins/module_utils/_bundled.py"), "mux", "list").text
     assert f"{sshd.user}@{sshd.address}:{sshd.port}" in listed
+
+
+def test_options_are_those_of_the_documentation(collection):
+    """What Ansible is told of the options, to save it reading the documentation for each task, is what the documentation says."""
+    plugin = collection / "plugins/connection/libssh.py"
+    documentation = plugin.read_text().split('DOCUMENTATION = """')[1].split('"""')[0]
+    ready = json.loads(plugin.with_name("_libssh_options.json").read_text())
+    assert ready == yaml.safe_load(documentation)["options"]
 
 
 def test_bundle_and_installed_library_live_side_by_side(collection):
