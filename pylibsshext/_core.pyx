@@ -194,6 +194,17 @@ cdef int do_env(engine.px_call *call) noexcept nogil:
     return libssh.ssh_channel_request_env(call.channel.ssh, call.a, call.b)
 
 
+cdef int do_request_agent(engine.px_call *call) noexcept nogil:
+    return libssh.ssh_channel_request_auth_agent(call.channel.ssh)
+
+
+cdef int do_adopt(engine.px_call *call) noexcept nogil:
+    """Through when the server has opened a channel, which then is this one."""
+    if call.channel.session.offered_count == 0:
+        return libssh.SSH_AGAIN
+    return engine.px_channel_adopt(call.channel)
+
+
 cdef int do_signal(engine.px_call *call) noexcept nogil:
     return libssh.ssh_channel_request_send_signal(call.channel.ssh, call.a)
 
@@ -608,6 +619,15 @@ cdef class Session:
         if rc < 0:
             raise errors.LibsshSessionException("answering a prompt failed: there is no such prompt")
 
+    def accept_agent(self):
+        """Let the server open channels to our agent; `Channel.adopt` takes them."""
+        cdef int rc
+        self.enter("forwarding the agent")
+        rc = engine.px_accept_agent(self.px)
+        self.leave()
+        if rc != libssh.SSH_OK:
+            raise errors.LibsshSessionException("forwarding the agent failed")
+
     def negotiated(self):
         """Return what key exchange settled on, and both banners: name → text or None."""
         cdef const char *values[7]
@@ -744,6 +764,20 @@ cdef class Channel:
         call.a, call.x, call.b, call.y = b_host, port, b_source, source_port
         call.opening = 1
         self.opened(do_open_forward, &call, f"opening a connection to {host} port {port}", deadline)
+
+    def adopt(self, deadline):
+        """Become the next channel that the server opens to our agent, waiting for it until *deadline*."""
+        cdef engine.px_call call = self.call()
+        call.opening = 1
+        if self.px.ssh is not NULL:
+            raise errors.LibsshChannelException("waiting for a channel failed: the channel is open")
+        self.session.drive(do_adopt, &call, "waiting for a channel", deadline)
+
+    def request_agent(self):
+        """Have the agent forwarded to what starts on this channel (``ssh_channel_request_auth_agent``); no answer is asked for."""
+        cdef engine.px_call call = self.call()
+        self.live("forwarding the agent")
+        self.session.drive(do_request_agent, &call, "forwarding the agent", None)
 
     cdef int opened(self, engine.px_step step, engine.px_call *call, doing, deadline) except -1:
         if self.px.ssh is not NULL:

@@ -82,13 +82,13 @@ class Channel:
 
     def request_exec(self, command: str | bytes, timeout: float | None = None) -> None:
         """Run *command* by the user's login shell; one channel runs one command."""
-        self._send_environment()
+        self._prepare()
         self._core.request_exec(command, deadline_after(timeout))
 
     def request_shell(self) -> None:
         """Start the login shell on a pseudo-terminal."""
         self.request_pty()
-        self._send_environment()
+        self._prepare()
         self._core.request_shell(None)
 
     def request_pty(self, terminal: str = "xterm", columns: int = 80, rows: int = 24) -> None:
@@ -98,7 +98,7 @@ class Channel:
     def request_pty_size(self, terminal: str | bytes, col: int, row: int) -> None:
         """Start the login shell on a pseudo-terminal of *col* columns and *row* rows."""
         self._core.request_pty(terminal, col, row, None)
-        self._send_environment()
+        self._prepare()
         self._core.request_shell(None)
 
     def change_pty_size(self, columns: int, rows: int) -> None:
@@ -107,15 +107,17 @@ class Channel:
 
     def request_subsystem(self, name: str, timeout: float | None = None) -> None:
         """Start a subsystem such as ``sftp`` or ``netconf``; `read` and `write` then talk to it."""
-        self._send_environment()
+        self._prepare()
         self._core.request_subsystem(name, deadline_after(timeout))
 
     def set_env(self, name: str, value: str) -> None:
         """Set an environment variable, before the command; OpenSSH's server takes those that its ``AcceptEnv`` names."""
         self._core.set_env(name, value, None)
 
-    def _send_environment(self) -> None:
-        """Set the variables that the session's SendEnv and SetEnv name; the server may refuse any."""
+    def _prepare(self) -> None:
+        """Set the variables that the session's SendEnv and SetEnv name (the server may refuse any), and forward the agent."""
+        if self._session.forwards_agent:
+            self._core.request_agent()
         for name, value in self._session.environment.items():
             with suppress(LibsshChannelException):
                 self._core.set_env(name, value, None)

@@ -86,6 +86,7 @@ CONNECT_KEYWORDS = {
     "agent",
     "certificate",
     "certificate_file",
+    "forward_agent",
     "gss_auth",
     "preferred_authentications",
     "server_alive_interval",

@@ -14,6 +14,7 @@ from . import (
     _core,
     auth,
     channel as channels,
+    forwarding,
     hostkeys,
     jump,
     kbdint,
@@ -104,6 +105,7 @@ class Session:
         self._hops: tuple[str, ...] = ()  # the names of those whose way this session is part of
         self._trust: Trust | None = None
         self._environment: dict[str, str] = {}
+        self._forwarded_agent: str | None = None
         self._core = self._new_core()
         if host is not None:
             kwargs["host"] = host
@@ -185,7 +187,7 @@ class Session:
         ``$SSH_AUTH_SOCK``;
         ``look_for_keys`` (True), the key files of ssh_config and the default ones; ``identities_only`` (False), no key of
         the agent's that is not named; ``gss_auth``, whether to log in by GSSAPI: first (True), last (None) or not (False);
-        ``preferred_authentications``, names of methods in order.
+        ``preferred_authentications``, names of methods in order; ``forward_agent`` (False), whether commands can use the agent, or its socket.
 
         Trust: ``host_key_checking``, one of `trust.MODES`, or True (the policy decides about an unknown key) or False (nothing is
         checked); ``host_key``, the key or SHA256 fingerprint that it must be, or a list of them; ``host_key_alias``, the name
@@ -218,6 +220,8 @@ class Session:
                 self.verify_knownhost()
             deadline = deadline_after(settings.get("auth_timeout", _AUTH_TIMEOUT))
             self._auth_method = auth.login(self._core, credentials, self._where(), deadline)
+            if self._forwarded_agent is not None:
+                forwarding.forward(self._core, self._forwarded_agent)
         except BaseException:
             self._renew()
             raise
@@ -266,6 +270,7 @@ class Session:
         retries = int(settings.get("open_session_retries", 0))
         self._open_timeout = (retries + 1) * (_connect_timeout(settings) or _OPEN_TIMEOUT)
         self._environment = meanings.environment(settings)
+        self._forwarded_agent = forwarding.agent_path(settings.get("forward_agent"))
         self._trust = Trust.of(settings, self.get_ssh_options("host") or "", self.port or hostkeys.DEFAULT_PORT)
 
     def _reach(self, settings: Mapping[str, Any], explicit: Mapping[str, Any]) -> None:
@@ -477,6 +482,11 @@ class Session:
     def environment(self) -> Mapping[str, str]:
         """The variables that are set for each command: SendEnv and SetEnv, as far as the server's ``AcceptEnv`` takes them."""
         return self._environment
+
+    @property
+    def forwards_agent(self) -> bool:
+        """Whether commands can use the agent."""
+        return self._forwarded_agent is not None
 
     @property
     def info(self) -> SessionInfo:

@@ -166,6 +166,11 @@ def _agent(config: Config, word: str) -> str | bool:
     return config.expand(value)
 
 
+def _forwarded(config: Config, word: str) -> str | bool:
+    value = config.get(word) or ""
+    return _YES[value.lower()] if value.lower() in _YES else _agent(config, word)
+
+
 def _command(config: Config, word: str) -> str | None:
     return config.raw(word)
 
@@ -212,6 +217,7 @@ _MEANINGS: dict[str, tuple[str, Callable[[Config, str], Any]]] = {
     "compression": ("compression", _flag),
     "connectionattempts": ("connection_attempts", _number),
     "connecttimeout": ("timeout", seconds),
+    "forwardagent": ("forward_agent", _forwarded),
     "globalknownhostsfile": ("global_knownhosts", _paths),
     "gssapiclientidentity": ("gssapi_client_identity", _text),
     "gssapidelegatecredentials": ("gssapi_delegate_credentials", _flag),

@@ -218,6 +218,18 @@ options:
     vars:
       - name: ansible_libssh_look_for_keys
         version_added: 9.0.0
+  forward_agent:
+    description:
+      - Whether commands on the host can use the SSH agent, to log in elsewhere.
+      - Who is root on the host can use it, too, as long as the connection stands.
+    type: boolean
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: forward_agent}
+    env:
+      - name: ANSIBLE_LIBSSH_FORWARD_AGENT
+    vars:
+      - name: ansible_libssh_forward_agent
   preferred_authentications:
     description:
       - Names of login methods, in the order in which to try them; others are not tried. C(publickey), C(password),

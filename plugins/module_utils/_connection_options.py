@@ -22,6 +22,7 @@ _KEYWORDS = {
     "certificate": "certificate",
     "certificate_file": "certificate_file",
     "agent": "agent",
+    "forward_agent": "forward_agent",
     "look_for_keys": "look_for_keys",
     "host_key": "host_key",
     "host_key_alias": "host_key_alias",

@@ -30,7 +30,7 @@
 #include <libssh/server.h> /* ssh_send_keepalive */
 
 enum { PX_OK = 0, PX_CLOSED = -10, PX_FORKED = -11, PX_NOMEM = -12, PX_DEAD = -13, PX_DROPPED = -14, PX_UNCONNECTED = -15, PX_BUSY = -16, PX_ANONYMOUS = -17 };
-enum { PX_LOG_MOST = 1 << 20, PX_HIGH_WATER = 1 << 20, PX_PUMPS_A_TURN = 64 };
+enum { PX_LOG_MOST = 1 << 20, PX_HIGH_WATER = 1 << 20, PX_PUMPS_A_TURN = 64, PX_OFFERED_MOST = 16 };
 
 /* ---- bytes that are appended at the end and taken from the start ---- */
 
@@ -118,6 +118,9 @@ typedef struct {
     px_bytes log;           /* records: int level, uint32_t length, text */
     ssh_channel *orphans;   /* given up while the server had not answered their opening */
     size_t orphan_count;
+    struct ssh_callbacks_struct callbacks;
+    ssh_channel offered[PX_OFFERED_MOST]; /* opened by the server, to our agent, and not taken yet */
+    size_t offered_count;
 } px_session;
 
 static void px_unref(px_session *session);
@@ -362,6 +365,28 @@ static int px_probe(px_session *session)
     return PX_OK;
 }
 
+/* The server opens a channel to our agent. */
+static ssh_channel px_on_agent(ssh_session ssh, void *userdata)
+{
+    px_session *session = userdata;
+    ssh_channel channel = session->offered_count < PX_OFFERED_MOST ? ssh_channel_new(ssh) : NULL;
+
+    if (channel != NULL)
+        session->offered[session->offered_count++] = channel;
+    return channel; /* NULL refuses it */
+}
+
+/* Let the server open channels to our agent.  The lock is held. */
+static int px_accept_agent(px_session *session)
+{
+    if (session->callbacks.userdata != NULL)
+        return SSH_OK;
+    session->callbacks.userdata = session;
+    session->callbacks.channel_open_request_auth_agent_function = px_on_agent;
+    ssh_callbacks_init(&session->callbacks);
+    return ssh_set_callbacks(session->ssh, &session->callbacks);
+}
+
 /* Disconnect and free everything of libssh.  Waits for the thread that polls, which is woken. */
 static int px_close(px_session *session)
 {
@@ -387,6 +412,7 @@ static int px_close(px_session *session)
     free(session->orphans);
     session->orphans = NULL;
     session->orphan_count = 0;
+    session->offered_count = 0;
     if (ours && session->fd >= 0)
         close(session->fd);
     session->fd = -1;
@@ -522,6 +548,24 @@ static ssh_channel px_channel_start(px_channel *self)
         self->ssh = NULL;
     }
     return self->ssh;
+}
+
+/* Take over a channel that the server has opened.  What came before now is with libssh.  The lock is held. */
+static int px_channel_adopt(px_channel *self)
+{
+    px_session *session = self->session;
+    ssh_channel ssh = session->offered[0];
+
+    memmove(session->offered, session->offered + 1, --session->offered_count * sizeof(ssh));
+    if (ssh_set_channel_callbacks(ssh, &self->callbacks) != SSH_OK) {
+        ssh_channel_free(ssh);
+        return SSH_ERROR;
+    }
+    self->ssh = ssh;
+    self->held[0] = 1;
+    self->closed = ssh_channel_is_closed(ssh);
+    self->eof = self->closed || ssh_channel_is_eof(ssh);
+    return SSH_OK;
 }
 
 /* Let go of the libssh channel.  The lock is held. */

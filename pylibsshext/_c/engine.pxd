@@ -38,6 +38,7 @@ cdef extern from "engine.h" nogil:
         int alive_max
         int64_t dropped
         px_bytes log
+        size_t offered_count
 
     int64_t px_now()
     px_session *px_new()
@@ -53,6 +54,7 @@ cdef extern from "engine.h" nogil:
     int px_pending(libssh.ssh_session ssh)
     int px_turn(px_session *session, int milliseconds)
     int px_probe(px_session *session)
+    int px_accept_agent(px_session *session)
     int px_close(px_session *session)
 
     ctypedef struct px_call:
@@ -87,6 +89,7 @@ cdef extern from "engine.h" nogil:
 
     px_channel *px_channel_new(px_session *session)
     libssh.ssh_channel px_channel_start(px_channel *channel)
+    int px_channel_adopt(px_channel *channel)
     void px_channel_drop(px_channel *channel)
     void px_channel_free(px_channel *channel)
     void px_refill(px_channel *channel, int is_stderr)

@@ -87,6 +87,7 @@ cdef extern from "compat.h" nogil:
     int ssh_channel_is_open(ssh_channel channel)
     int ssh_channel_open_forward(ssh_channel channel, const char *remotehost, int remoteport, const char *sourcehost, int localport)
     int ssh_channel_open_session(ssh_channel channel)
+    int ssh_channel_request_auth_agent(ssh_channel channel)
     int ssh_channel_request_env(ssh_channel channel, const char *name, const char *value)
     int ssh_channel_request_exec(ssh_channel channel, const char *cmd)
     int ssh_channel_request_pty_size(ssh_channel channel, const char *term, int cols, int rows)

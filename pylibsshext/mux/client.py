@@ -184,6 +184,11 @@ class MuxSession:
         return {}
 
     @property
+    def forwards_agent(self) -> bool:
+        """No: what the session forwards, the holder's own channels ask for."""
+        return False
+
+    @property
     def info(self) -> SessionInfo:
         """What was negotiated."""
         from ..session import SessionInfo
