@@ -5,17 +5,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 from . import _core
 from .agent import AgentError
 from .candidates import Candidate, Candidates, Credentials
 from .errors import AuthenticationError, LibsshConnectionError, LibsshSessionException
 
-__all__ = ["Credentials", "login"]
+__all__ = ["Credentials", "Login", "login"]
 
 _PARTIAL = "accepted, but more is wanted"
 # What libssh makes of SSH_MSG_USERAUTH_PASSWD_CHANGEREQ (RFC 4252 section 8), which it cannot answer.
 _CHANGE_REQUEST = "rejected packet (type 60)"
+
+
+class Login(NamedTuple):
+    """A login that got through: the method that completed it, and each attempt with the server's answer, in order."""
+
+    method: str
+    attempts: Sequence[str] = ()
 
 
 def login(
@@ -24,13 +32,13 @@ def login(
     where: str,
     deadline: float | None,
     only: Collection[str] = _core.METHODS,
-) -> str:
-    """Log in to *where* (text for errors), by one of the methods *only*; return the method that completed it.
+) -> Login:
+    """Log in to *where* (text for errors), by one of the methods *only*.
 
     After each partial success the server's list of methods is read again (RFC 4252 section 5.1).  Nothing is tried twice.
     """
     if core.auth_none(deadline) == _core.AUTH_SUCCESS:
-        return "none"
+        return Login("none")
     with ExitStack() as stack:
         candidates = Candidates(core, credentials, deadline, stack)
         left = candidates.all()
@@ -42,7 +50,7 @@ def login(
                 raise attempts.failure(allowed)
             left.remove(candidate)
             if attempts.make(candidate, allowed) == _core.AUTH_SUCCESS:
-                return candidate.method
+                return Login(candidate.method, attempts.lines)
 
 
 def method_names(bits: int) -> list[str]:
@@ -57,7 +65,7 @@ class _Attempts:
         self._core = core
         self._credentials = credentials
         self._where = where
-        self._lines = list(obstacles)
+        self.lines = list(obstacles)
         self._cures: list[str] = []
 
     def make(self, candidate: Candidate, allowed: Sequence[str]) -> int:
@@ -66,29 +74,31 @@ class _Attempts:
             code = candidate.attempt()
         except LibsshConnectionError as exc:
             if _CHANGE_REQUEST in str(exc) and candidate.method == "password":
-                self._lines.append(f"{candidate}: the server wants the password to be changed first")
+                self.lines.append(f"{candidate}: the server wants the password to be changed first")
                 raise self.failure(allowed) from exc
-            if not self._lines:
+            if not self.lines:
                 raise
-            self._lines.append(f"{candidate}: {exc}")
+            self.lines.append(f"{candidate}: {exc}")
             self._cures.append("identities_only")  # what most often uses up MaxAuthTries is an agent with many keys
             raise self.failure(allowed) from exc
         except (LibsshSessionException, AgentError) as exc:
             if isinstance(exc, TimeoutError):
                 raise
-            self._lines.append(f"{candidate}: {exc}")
+            self.lines.append(f"{candidate}: {exc}")
             self._cures.append(candidate.cure)
             return _core.AUTH_DENIED
-        if code != _core.AUTH_SUCCESS:
+        if code == _core.AUTH_SUCCESS:
+            self.lines.append(f"{candidate}: accepted")
+        else:
             left = ", ".join(method_names(self._core.auth_methods()))
             answer = _PARTIAL if code == _core.AUTH_PARTIAL else "denied"
-            self._lines.append(f"{candidate}: {answer} (methods left: {left or 'none'})")
+            self.lines.append(f"{candidate}: {answer} (methods left: {left or 'none'})")
         return code
 
     def failure(self, wanted: Sequence[str]) -> AuthenticationError:
         """Return the exception that tells all, when the server still *wanted* one of these methods."""
-        tried = f"Tried {'; '.join(self._lines)}." if self._lines else "Failed to find any acceptable way to authenticate."
+        tried = f"Tried {'; '.join(self.lines)}." if self.lines else "Failed to find any acceptable way to authenticate."
         accepts = f" The server accepts: {', '.join(wanted)}." if wanted else ""
         cures = [*self._cures, *self._credentials.cures(wanted)]
         text = f"Failed to authenticate to {self._where}. {tried}{accepts}"
-        return AuthenticationError(text, self._lines, wanted, list(dict.fromkeys(filter(None, cures))))
+        return AuthenticationError(text, self.lines, wanted, list(dict.fromkeys(filter(None, cures))))

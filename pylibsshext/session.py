@@ -7,7 +7,7 @@ import binascii
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import (
@@ -85,6 +85,8 @@ class SessionInfo(NamedTuple):
     client_banner: str | None
     issue_banner: str | None
     auth_method: str | None
+    auth_attempts: Sequence[str]
+    """What was tried to log in, in order, each with the server's answer; the last got through."""
 
 
 class Session:
@@ -98,7 +100,7 @@ class Session:
         self._policy: MissingHostKeyPolicy = RejectPolicy()
         self._options: dict[str, Any] = {}
         self._log_level: int | None = None
-        self._auth_method: str | None = None
+        self._login: auth.Login | None = None
         self._open_timeout = _OPEN_TIMEOUT
         self._proxy: transport.Proxy | jump.Jump | None = None
         self._name = ""
@@ -219,7 +221,7 @@ class Session:
             if self._trust is not None and self._trust.checks:
                 self.verify_knownhost()
             deadline = deadline_after(settings.get("auth_timeout", _AUTH_TIMEOUT))
-            self._auth_method = auth.login(self._core, credentials, self._where(), deadline)
+self._login = auth.login(self._core, credentials, self._where(), deadline)
             if self._forwarded_agent is not None:
                 forwarding.forward(self._core, self._forwarded_agent)
         except BaseException:
@@ -232,7 +234,7 @@ class Session:
         if self._proxy is not None:
             self._proxy.close()
             self._proxy = None
-        self._auth_method = None
+        self._login = None
         self._core = self._new_core()
 
     def _credentials(self, given: Mapping[str, Any]) -> auth.Credentials:
@@ -442,7 +444,7 @@ class Session:
     def authenticate_pubkey(self) -> None:
         """Log in with a key of the agent's or of the key files."""
         credentials = self._credentials({})
-        self._auth_method = auth.login(self._core, credentials, self._where(), self._auth_deadline(), {"publickey"})
+        self._login = auth.login(self._core, credentials, self._where(), self._auth_deadline(), {"publickey"})
 
     def authenticate_password(self, password: str | bytes) -> None:
         """Log in with a password."""
@@ -464,7 +466,7 @@ class Session:
     def _authenticated(self, method: str, code: int, what: str) -> None:
         """Take note of a success; anything else raises, a partial success too."""
         if code == _core.AUTH_SUCCESS:
-            self._auth_method = method
+            self._login = auth.Login(method, [f"{method}: accepted"])
             return
         allowed = auth.method_names(self._core.auth_methods())
         result = "accepted, but more is wanted" if code == _core.AUTH_PARTIAL else "denied"
@@ -496,7 +498,14 @@ class Session:
         if known["kex"]:
             key_type, blob = self._server_key()
             key_fingerprint = hostkeys.fingerprint(blob)
-        return SessionInfo(host_key_type=key_type, host_key_fingerprint=key_fingerprint, auth_method=self._auth_method, **known)
+        login = self._login
+        return SessionInfo(
+            host_key_type=key_type,
+            host_key_fingerprint=key_fingerprint,
+            auth_method=login.method if login else None,
+            auth_attempts=list(login.attempts) if login else [],
+            **known,
+        )
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for ``poll``: when it is readable, `is_connected` takes in what came; -1 if closed."""

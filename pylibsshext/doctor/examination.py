@@ -31,6 +31,8 @@ def examine(**keywords: Any) -> Report:
             session.connect(**keywords)
         except LibsshException as exc:
             error = exc
+            if session.tap is not None:
+                session.tap.settle()
         versions = {"pylibsshext": __version__, "libssh": _core.LIBSSH_VERSION, "Python": platform.python_version()}
         return Report(session.target, versions, findings(session, error), inventory.variables(keywords))
 

@@ -200,10 +200,11 @@ def host_key(session: Watched, error: LibsshException | None) -> Finding | None:
 def login(session: Watched, error: LibsshException | None) -> Finding | None:
     """Say how the login went: each attempt, what the server said to it, and what it would still take."""
     if error is None:
-        return Finding("login", True, f"by {session.info.auth_method}", details={"method": session.info.auth_method})
+        method, attempts = session.info.auth_method, list(session.info.auth_attempts)
+        return Finding("login", True, f"by {method}", attempts, {"method": method, "attempts": attempts})
     finding = failed("login", session, error)
     if isinstance(error, AuthenticationError):
-        finding.details = {"attempts": error.attempts, "the server takes": error.methods_left}
+        finding.details = {"attempts": error.attempts, "methods left": error.methods_left}
         for method in error.methods_left:
             finding.inventory.update(_CREDENTIALS.get(method, {}))
     return finding

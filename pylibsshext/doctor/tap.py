@@ -30,18 +30,25 @@ class Tap:
             thread.start()
 
     def _carry(self, source: socket.socket, target: socket.socket, name: str) -> None:
+        """Carry all that comes from *source*; what no longer arrives is seen all the same."""
+        arrives = True
         try:
             while data := source.recv(65536):
                 kept: bytes = getattr(self, name)
                 if len(kept) < _KEPT:
                     setattr(self, name, kept + data)
-                target.sendall(data)
+                if arrives:
+                    arrives = _sent(target, data)
         except OSError as exc:
             if source is self._far:
                 self.failure = exc.strerror or str(exc)
         for sock, how in ((source, socket.SHUT_RD), (target, socket.SHUT_WR)):
             with contextlib.suppress(OSError):
                 sock.shutdown(how)
+
+    def settle(self) -> None:
+        """Wait until all that libssh sent before it closed its end has been seen."""
+        self._threads[0].join(1.0)
 
     def close(self) -> None:
         """End the connection."""
@@ -53,3 +60,11 @@ class Tap:
         self._far.close()
         self._near.close()
         self.end.close()  # or libssh has closed it: then it was detached
+
+
+def _sent(target: socket.socket, data: bytes) -> bool:
+    try:
+        target.sendall(data)
+    except OSError:
+        return False  # its other half tells why
+    return True

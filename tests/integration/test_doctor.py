@@ -45,6 +45,7 @@ def test_host_that_is_well(sshd):
     assert algorithms["theirs"]["host_key"] == ["ssh-ed25519"]
     assert f"known from {sshd.known_hosts_file}:1" in found["host key"].text
     assert found["login"].details["method"] == "publickey"
+    assert found["login"].details["attempts"][-1].endswith(": accepted")
     assert found["sftp"].details["limits"]["max_read_length"] > 200_000
     assert found["channels"].details == {"at a time": 12, "or more": True}
     assert not report.cures
@@ -270,6 +271,18 @@ def test_reset(bad_server):
     assert_cure(
         report, "banner" if report.findings[-2].step == "connection" else "connection", ["reset by peer", "MaxStartups"]
     )
+
+
+def test_each_attempt_is_told(bad_server, tmp_path):
+    """A login that gets through after several attempts lists them all."""
+    servers.make_key(tmp_path / "stranger")
+    host = bad_server(factors=("publickey", "password"))
+    report = examine(**keywords(host, identities=[str(tmp_path / "stranger"), str(host.key)], password=host.password))
+    denied, partial, accepted = steps(report)["login"].notes
+    assert "stranger SHA256:" in denied
+    assert "denied (methods left: publickey" in denied
+    assert "more is wanted (methods left: password" in partial
+    assert accepted == "password: accepted"
 
 
 def test_cure_is_true(bad_server):

@@ -31,6 +31,7 @@ def test_password(passwords, connect):
     """A password logs in."""
     session = connect(passwords, private_key=None, password=passwords.password)
     assert session.info.auth_method in {"password", "keyboard-interactive"}
+    assert session.info.auth_attempts[-1] == f"{session.info.auth_method}: accepted"
 
 
 def test_wrong_password(passwords, connect):

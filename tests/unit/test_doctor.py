@@ -83,6 +83,18 @@ def test_tap_carries_and_keeps():
         assert server.recv(1) == b""
 
 
+def test_tap_settles():
+    """What was sent right before the end is seen, too."""
+    ours, server = socket.socketpair()
+    tap = Tap(ours)
+    with server, tap.end:
+        tap.end.setblocking(True)
+        tap.end.sendall(b"x" * 50_000)
+    tap.settle()
+    assert len(tap.sent) == 50_000
+    tap.close()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
