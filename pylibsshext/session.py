@@ -221,7 +221,7 @@ class Session:
             if self._trust is not None and self._trust.checks:
                 self.verify_knownhost()
             deadline = deadline_after(settings.get("auth_timeout", _AUTH_TIMEOUT))
-self._login = auth.login(self._core, credentials, self._where(), deadline)
+            self._login = auth.login(self._core, credentials, self._where(), deadline)
             if self._forwarded_agent is not None:
                 forwarding.forward(self._core, self._forwarded_agent)
         except BaseException:
