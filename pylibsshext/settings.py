@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import _core, ssh_config
+from . import ssh_config
 from .errors import LibsshSessionException
 
 if TYPE_CHECKING:
@@ -205,6 +205,8 @@ def _methods(config: Config) -> list[str] | None:
     off = {method for word, method in _METHODS.items() if config.get(word) is not None and not _flag(config, word)}
     if preferred is None and not off:
         return None
+    from . import _core  # not above: who only asks what is honoured, for each task of Ansible's, needs no libssh
+
     names = [name.strip() for name in preferred.split(",")] if preferred else list(_core.METHODS)
     return [name for name in names if name in _core.METHODS and name not in off]
 

@@ -883,7 +883,9 @@ class Connection(ConnectionBase):
     def _open_session(self) -> Any:
         """Return a session; try again what may go better the next time."""
         errors = self._library.errors
-        connect = partial(_session.open_session, self._library, self._wanted, self._ask, self._answer, self._persist, self._report)
+        connect = partial(
+            _session.open_session, self._library, self._wanted, self._ask, self._answer, self._persist, self._report
+        )
         retries = int(self.get_option("reconnection_retries"))
         for attempt in range(retries):
             try:
@@ -913,7 +915,8 @@ class Connection(ConnectionBase):
             arguments = _ssh_args.parse(*lines)
         except ValueError as exc:
             raise AnsibleError(f"Can't read ssh_args, ssh_common_args or ssh_extra_args: {exc}") from exc
-        for ignored in [*arguments.ignored, *self._library.settings.unhonoured(arguments.lines)]:
+        unhonoured = self._library.settings.unhonoured(arguments.lines) if arguments.lines else []
+        for ignored in [*arguments.ignored, *unhonoured]:
             display.warning(f"ansible.netcommon.libssh can't honour this of ssh_args, and goes without it: {ignored}")
         return _connection_options.merged({**options, "ssh_options": arguments.lines}, arguments.options)
 
