@@ -10,7 +10,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport SIZE_MAX, int64_t, uint32_t
+from libc.stdint cimport SIZE_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from ._c cimport engine, libssh
@@ -582,7 +582,14 @@ cdef class Session:
     def auth_gssapi(self, deadline):
         """Log in by GSSAPI, RFC 4462 (``ssh_userauth_gssapi``)."""
         cdef engine.px_call call = nothing()
-        return self.drive(do_auth_gssapi, &call, "gssapi-with-mic authentication", deadline)
+        cdef uint64_t before = engine.px_received(self.px)
+        cdef int rc
+        if not engine.px_has_gssapi():
+            raise errors.LibsshSessionException("there is no GSSAPI library (libgssapi_krb5.so.2) on this machine")
+        rc = self.drive(do_auth_gssapi, &call, "gssapi-with-mic authentication", deadline)
+        if rc == libssh.SSH_AUTH_DENIED and engine.px_received(self.px) == before:
+            raise errors.LibsshSessionException("there is no ticket to log in with (klist lists those there are), or none for this host")
+        return rc
 
     def auth_kbdint(self, deadline):
         """Go one step of RFC 4256; `AUTH_INFO` means that `kbdint_prompts` has questions (``ssh_userauth_kbdint``)."""

@@ -89,7 +89,7 @@ class Candidates:
         self._certificates = [*self._read_certificates()]
         held = self._agent_keys()
         named = [one for path in credentials.identities for one in self._identity(path, held)]
-        gssapi = [Candidate("gssapi-with-mic", "", lambda: self._core.auth_gssapi(self._deadline))]
+        gssapi = [Candidate("gssapi-with-mic", "", lambda: self._core.auth_gssapi(self._deadline), "gss_server_identity")]
         found = [*self._given_key(), *named, *self._password(), *self._other_keys(held)]
         if credentials.gss_auth:
             found = gssapi + found

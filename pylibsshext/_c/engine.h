@@ -298,7 +298,8 @@ static int px_turn(px_session *session, int milliseconds)
 {
     int rc = PX_OK;
 
-    if (ssh_get_fd(session->ssh) < 0)
+    /* libssh also gives up on a packet that it does not expect, and tells nobody but those who ask. */
+    if (ssh_get_fd(session->ssh) < 0 || (ssh_get_status(session->ssh) & SSH_CLOSED_ERROR))
         session->dead = 1;
     if (session->dead)
         return PX_DEAD;
@@ -348,6 +349,14 @@ static int px_turn(px_session *session, int milliseconds)
     }
     return session->ssh == NULL ? PX_CLOSED : rc;
 }
+
+/* Whether this machine can do GSSAPI, as far as that is known: the shim that our own libssh is built with looks for the library. */
+extern int pylibssh_gss_loaded(void) __attribute__((weak));
+
+static inline int px_has_gssapi(void) { return pylibssh_gss_loaded == NULL || pylibssh_gss_loaded(); }
+
+/* How many bytes have come in. */
+static inline uint64_t px_received(const px_session *session) { return session->traffic.in_bytes; }
 
 /* Ask a peer that has been silent for a sign of life, and give it up after `alive_max` times (ssh_config's ServerAliveInterval
  * and ServerAliveCountMax).  The lock is held. */

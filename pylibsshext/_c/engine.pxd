@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """engine.h: the shared state of sessions and channels, their lock, wait and buffers."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from . cimport libssh
 
@@ -54,6 +54,8 @@ cdef extern from "engine.h" nogil:
     int px_pending(libssh.ssh_session ssh)
     int px_turn(px_session *session, int milliseconds)
     int px_probe(px_session *session)
+    int px_has_gssapi()
+    uint64_t px_received(const px_session *session)
     int px_accept_agent(px_session *session)
     int px_close(px_session *session)
 
