@@ -335,11 +335,14 @@ class Session:
 
     def _connected_hop(self, keywords: dict[str, Any]) -> Hop:
         """Return a session with the last hop, and what gives it back after use."""
-        hop = Session()
+        hop = self._new_hop()
         hop.join(self)
         hop.set_missing_host_key_policy(self._policy)
         hop.connect(**keywords)
         return hop, hop.close
+
+    def _new_hop(self) -> Session:
+        return Session()
 
     def join(self, onward: Session) -> None:
         """Become a hop on the way of another session."""

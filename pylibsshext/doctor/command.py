@@ -66,7 +66,7 @@ def target(text: str) -> dict[str, Any]:
 def keyword(text: str) -> tuple[str, Any]:
     """Return name and value of ``KEYWORD=VALUE``; a secret has no place on a command line."""
     name, equals, value = text.partition("=")
-    if name in SECRETS or name == "private_key":
+    if name in SECRETS:
         raise argparse.ArgumentTypeError(f"{name} would be for all to see here: use --ask-pass, --ask-passphrase or -i")
     if not equals or not (options.is_option(name) or name in options.CONNECT_KEYWORDS):
         raise argparse.ArgumentTypeError(f"not a keyword of Session.connect with its value: {text!r}")

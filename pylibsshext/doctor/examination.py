@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .. import _core, settings, transport
+from .. import _core, jump, proxies, settings, transport
 from .._version import __version__
 from ..errors import LibsshException
 from ..session import Session
@@ -37,14 +37,25 @@ def examine(**keywords: Any) -> Report:
         return Report(session.target, versions, findings(session, error), inventory.variables(keywords))
 
 
-class Watched(Session):
+class Visitor(Session):
+    """A session that leaves nothing behind."""
+
+    def hostkey_auto_add(self, username: str | None = None) -> None:
+        """Leave it at that: to look is not to trust."""
+
+    def _new_hop(self) -> Session:
+        return Visitor()
+
+
+class Watched(Visitor):
     """A session that takes notes on its way; what it has not noted has not been reached."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tap: Tap | None = None
         self.files: list[str] | None = None
-        self.proxy = ""
+        self.way = ""
+        """What is between here and the host, "" for nothing."""
         self.addresses: list[str] | None = None
         self.took: dict[str, float] = {}
         self.peer = ""
@@ -55,11 +66,10 @@ class Watched(Session):
     def _configure(self, given: Mapping[str, Any]) -> None:
         super()._configure(given)
         self.files = settings.config_files(given)
-        command = given.get("proxycommand", "none")
-        self.proxy = command if command != "none" else given.get("proxy") or given.get("unix_socket") or ""
+        self.way = _way(given)
 
     def _socket(self, given: Mapping[str, Any], deadline: float, hop: Hop | None = None) -> socket.socket:
-        if "fd" not in given and not self.proxy and hop is None:
+        if not self.way:
             began = time.monotonic()
             found = transport.resolve(self.get_ssh_options("host"), self.port or 22, 0, deadline)
             self.addresses = [address[0] for _, address in found]
@@ -87,9 +97,6 @@ class Watched(Session):
             self.trusted = self._trust.verdict(*self._server_key()).text
         return result
 
-    def hostkey_auto_add(self, username: str | None = None) -> None:
-        """Leave it at that: an examination changes nothing."""
-
     @property
     def sent(self) -> bytes:
         """How our side of the connection began."""
@@ -110,6 +117,20 @@ class Watched(Session):
         super().close()
         if self.tap is not None:
             self.tap.close()
+
+
+def _way(given: Mapping[str, Any]) -> str:
+    """Say by what settings take another way than straight to the host; no secret is part of it."""
+    if "fd" in given:
+        return "the given socket"
+    hops = [jump.name(hop) for hop in jump.hops(given.get("proxy_jump") or ())]
+    if hops:
+        return f"the jump host{'s' * (len(hops) > 1)} {', '.join(hops)}"
+    if given.get("unix_socket"):
+        return f"the Unix socket {given['unix_socket']}"
+    if given.get("proxycommand", "none") != "none":
+        return f"the ProxyCommand {given['proxycommand']!r}"
+    return f"the proxy {proxies.Proxy.parse(given['proxy'])}" if given.get("proxy") else ""
 
 
 def _name_of_peer(sock: socket.socket) -> str:

@@ -14,7 +14,17 @@ VARIABLES = {
     "host": "ansible_host",
     "port": "ansible_port",
     "user": "ansible_user",
-    "identities": "ansible_private_key_file",
+    "identities": "ansible_libssh_identities",
+    "identities_only": "ansible_libssh_identities_only",
+    "certificate_file": "ansible_libssh_certificate_file",
+    "agent": "ansible_libssh_agent",
+    "forward_agent": "ansible_libssh_forward_agent",
+    "look_for_keys": "ansible_libssh_look_for_keys",
+    "preferred_authentications": "ansible_libssh_preferred_authentications",
+    "gss_auth": "ansible_libssh_gss_auth",
+    "gssapi_delegate_credentials": "ansible_libssh_gss_deleg_creds",
+    "gssapi_server_identity": "ansible_libssh_gss_server_identity",
+    "gssapi_client_identity": "ansible_libssh_gss_client_identity",
     "knownhosts": "ansible_libssh_known_hosts_file",
     "global_knownhosts": "ansible_libssh_global_known_hosts_file",
     "host_key": "ansible_libssh_host_key",
@@ -35,6 +45,8 @@ VARIABLES = {
 
 # What is nobody's to read: the inventory gets the name of a vault's variable.
 SECRETS = {
+    "private_key": ("ansible_private_key", "{{ vault_private_key }}"),
+    "kbdint_answers": ("ansible_libssh_keyboard_interactive_answers", "{{ vault_answers }}"),
     "password": ("ansible_password", "{{ vault_password }}"),
     "private_key_password": ("ansible_private_key_passphrase", "{{ vault_passphrase }}"),
 }
@@ -46,7 +58,10 @@ def variables(keywords: Mapping[str, Any]) -> dict[str, Any]:
     for keyword, variable in VARIABLES.items():
         value = keywords.get(keyword)
         if value not in (None, "", [], ()):
-            found[variable] = value[0] if isinstance(value, list) and len(value) == 1 else value
+            found[variable] = value
+    identities = keywords.get("identities") or []
+    if len(identities) == 1:
+        found["ansible_private_key_file"] = found.pop(VARIABLES["identities"])[0]
     if keywords.get("ssh_options"):
         found["ansible_ssh_common_args"] = shlex.join(word for line in keywords["ssh_options"] for word in ("-o", line))
     found.update({name: value for keyword, (name, value) in SECRETS.items() if keywords.get(keyword)})

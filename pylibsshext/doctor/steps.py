@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Callable
 
 from .. import _core, hostkeys, options
 from ..advice import TURNED_AWAY, advice
-from ..errors import AuthenticationError, HostKeyChangedError, LibsshException, LibsshSessionException, LibsshSessionTimeout
+from ..errors import (
+    AuthenticationError,
+    HostKeyChangedError,
+    HostKeyError,
+    LibsshException,
+    LibsshSessionException,
+    LibsshSessionTimeout,
+)
 from . import wire
 from .inventory import VARIABLES
 from .report import Finding
@@ -69,14 +76,16 @@ def configuration(session: Watched, error: LibsshException | None) -> Finding | 
     if session.files is None:
         return failed("configuration", session, error)
     files = ", ".join(session.files) or "no ssh_config file"
-    way = f"by the ProxyCommand {session.proxy!r}" if session.proxy else "directly"
-    return Finding("configuration", True, f"{session.target}, {way} ({files})", details={"files": session.files})
+    way = f"by {session.way}" if session.way else "directly"
+    return Finding(
+        "configuration", True, f"{session.target}, {way} ({files})", details={"files": session.files, "way": session.way}
+    )
 
 
 def name(session: Watched, error: LibsshException | None) -> Finding | None:
     """Say which addresses the name has."""
-    if session.proxy or (session.addresses is None and session.tap is not None):
-        return None  # the proxy resolves it; or the caller gave a socket
+    if session.way:
+        return None  # the name is resolved where that leads to
     if session.addresses is None:
         return failed("name", session, error)
     host = session.get_ssh_options("host")
@@ -88,7 +97,7 @@ def connection(session: Watched, error: LibsshException | None) -> Finding | Non
     """Say whether something accepts the connection."""
     if session.tap is None:
         return failed("connection", session, error)
-    text = f"{session.peer} accepts" if session.peer else "the proxy runs" if session.proxy else "the given socket is open"
+    text = f"{session.way} lets us through" if session.way else f"{session.peer} accepts"
     return Finding("connection", True, f"{text} ({_ms(session, 'connection')})")
 
 
@@ -110,7 +119,7 @@ def _no_banner(session: Watched, error: LibsshException | None, said: list[str])
             "the other end accepts the connection and then says nothing",
             "Check ansible_port, and whether the server is overloaded; for one that is only slow raise ansible_ssh_timeout.",
         )
-    if session.proxy:
+    if session.way.startswith("the ProxyCommand"):
         return str(error), "Check ansible_libssh_proxy_command: run it by hand, and see whether a line with SSH-2.0 comes."
     end = session.tap.failure if session.tap is not None else ""
     return f"the other end ends the connection before it says anything{f' ({end})' if end else ''}", TURNED_AWAY
@@ -272,7 +281,10 @@ STEPS: tuple[Step, ...] = (
 
 def failed(step: str, session: Watched, error: Exception | None, text: str = "", cure: str = "") -> Finding:
     """Return the finding that *error* is: its text, and its advice or, where there is none, the text that must do."""
-    host, port = session.get_ssh_options("host") or "", session.port or 22
+    if isinstance(error, HostKeyError) and error.host:
+        host, port = error.host, error.port or 22  # a jump host's, maybe
+    else:
+        host, port = session.get_ssh_options("host") or "", session.port or 22
     cure = cure or (advice(error, host, port) if error is not None else "") or str(error)
     return Finding(step, False, text or str(error), cure=cure)
 

@@ -316,6 +316,18 @@ def test_options_of_ssh(doctor, sshd):
     assert f"-o Port={sshd.port} -o 'User {sshd.user}'" in variables["ansible_ssh_common_args"]
 
 
+def test_jump_host(sshd, new_sshd):
+    """The way through another host is told; a jump host that is not known is where the way ends."""
+    hop = {"host": sshd.address, "port": sshd.port, "user": sshd.user, "knownhosts": str(sshd.known_hosts_file)}
+    inner = new_sshd()
+    found = steps(examine(**keywords(inner, proxy_jump=[hop])))
+    assert f"by the jump host {sshd.user}@{sshd.address}:{sshd.port}" in found["configuration"].text
+    assert "name" not in found
+    assert found["login"].ok
+    report = examine(**keywords(inner, proxy_jump=[{**hop, "knownhosts": "/dev/null"}]))
+    assert_cure(report, "connection", [f"{sshd.address} port {sshd.port} shows", f"ssh-keyscan -p {sshd.port} {sshd.address} "])
+
+
 def test_black_hole(dead_address, sshd):
     """Where no answer comes the timeout ends it, and the last lines say what to look at."""
     host, port = dead_address

@@ -12,7 +12,6 @@ from pylibsshext.doctor import inventory
 
 OPTIONS = yaml.safe_load(DOCUMENTATION)["options"]
 OPTION_OF = {keyword: option for option, keyword in _connection_options._KEYWORDS.items()} | {
-    "identities": "private_key_file",
     "host_key_checking": "host_key_checking",
 }
 VARIABLES = {**inventory.VARIABLES, **{keyword: name for keyword, (name, _) in inventory.SECRETS.items()}}
