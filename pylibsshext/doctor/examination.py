@@ -25,7 +25,7 @@ def examine(**keywords: Any) -> Report:
     """Connect as ``Session.connect(**keywords)`` does, and report how that went; nothing is changed here or there."""
     from .steps import findings
 
-    with Watched() as session:
+    with Watched(keywords) as session:
         error = None
         try:
             session.connect(**keywords)
@@ -50,8 +50,9 @@ class Visitor(Session):
 class Watched(Visitor):
     """A session that takes notes on its way; what it has not noted has not been reached."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Mapping[str, Any]) -> None:
         super().__init__()
+        self.given = given
         self.tap: Tap | None = None
         self.files: list[str] | None = None
         self.way = ""

@@ -21,7 +21,7 @@ from ..errors import (
     LibsshSessionTimeout,
 )
 from . import wire
-from .inventory import VARIABLES
+from .inventory import SECRETS, VARIABLES
 from .report import Finding
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ _ENOUGH_CHANNELS = 12  # two more than OpenSSH's MaxSessions allows
 _TIMEOUT = 15.0  # seconds for a command, and for SFTP to start
 _GREETING = b"pylibsshext doctor"
 _NO_CHANNEL = "Look at the server's log: at its MaxSessions, and at what the account may do (its shell, PAM, a ForceCommand)."
+# What OpenSSH's server says instead of its version, to those beyond MaxStartups and to those with penalties.
+_OPENSSH_REFUSES = ("Exceeded MaxStartups", "Not allowed at this time")
 _NO_ALGORITHMS = (
     "Look at the server's log. If it got nothing, the network drops larger packets (the MTU of a VPN, say); if it is old, it may "
     "not bear a long list: set ansible_libssh_key_exchange_algorithms to the few that it has."
@@ -51,11 +53,11 @@ _LISTS = {
     "compression_out": ("compression", "compression"),
     "compression_in": ("compression", "compression"),
 }
-# Method of RFC 4252: the variables that give the plugin what it takes.
+# Method of RFC 4252: the keyword of Session.connect, the variable and what that may be, to have something to log in with.
 _CREDENTIALS = {
-    "publickey": {"ansible_private_key_file": "~/.ssh/id_ed25519"},
-    "password": {"ansible_password": "{{ vault_password }}"},
-    "keyboard-interactive": {"ansible_password": "{{ vault_password }}"},
+    "publickey": ("identities", "ansible_private_key_file", "~/.ssh/id_ed25519"),
+    "password": ("password", *SECRETS["password"]),
+    "keyboard-interactive": ("password", *SECRETS["password"]),
 }
 
 
@@ -112,6 +114,8 @@ def banner(session: Watched, error: LibsshException | None) -> Finding | None:
 
 def _no_banner(session: Watched, error: LibsshException | None, said: list[str]) -> tuple[str, str]:
     """Return what is known of a peer that does not say what an SSH server says, and what to do."""
+    if any(words in line for line in said for words in _OPENSSH_REFUSES):
+        return f"the server takes no connection now: it says {said[-1]!a}", TURNED_AWAY
     if any(said):
         return f"this is no SSH server: it says {said[0][:60]!a}", "Check ansible_port: another service listens there."
     if isinstance(error, LibsshSessionTimeout):
@@ -214,8 +218,9 @@ def login(session: Watched, error: LibsshException | None) -> Finding | None:
     finding = failed("login", session, error)
     if isinstance(error, AuthenticationError):
         finding.details = {"attempts": error.attempts, "methods left": error.methods_left}
-        for method in error.methods_left:
-            finding.inventory.update(_CREDENTIALS.get(method, {}))
+        for keyword, variable, value in (_CREDENTIALS[method] for method in error.methods_left if method in _CREDENTIALS):
+            if not session.given.get(keyword):
+                finding.inventory[variable] = value
     return finding
 
 

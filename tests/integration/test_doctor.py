@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ import yaml
 import pylibsshext
 from pylibsshext.doctor import examine
 from tests.lab import servers
+from tests.lab.accounts import PASSWORD
+from tests.lab.bad import Round
 from tests.lab.fixtures import missing
 
 ALL = ["configuration", "name", "connection", "banner", "algorithms", "host key", "login", "command", "sftp", "channels"]
@@ -283,6 +286,68 @@ def test_each_attempt_is_told(bad_server, tmp_path):
     assert "denied (methods left: publickey" in denied
     assert "more is wanted (methods left: password" in partial
     assert accepted == "password: accepted"
+
+
+def test_server_that_is_full(new_sshd):
+    """OpenSSH beyond its MaxStartups says so, and is not taken for another service."""
+    host = new_sshd(sshd_config="MaxStartups 1")
+    with socket.create_connection((host.address, host.port)) as other:
+        assert other.recv(4) == b"SSH-"
+        assert_cure(examine(**keywords(host)), "banner", ["takes no connection now", "MaxStartups and"])
+
+
+def test_too_many_keys(new_sshd, tmp_path):
+    """A server that gives up on a client with many keys: the last lines name the switch that offers fewer."""
+    host = new_sshd(sshd_config="MaxAuthTries 2")
+    strangers = [tmp_path / f"key{number}" for number in range(4)]
+    for stranger in strangers:
+        servers.make_key(stranger)
+    report = examine(**keywords(host, identities=[*map(str, strangers), str(host.key)]))
+    assert_cure(report, "login", ["disconnected", "ansible_libssh_identities_only"])
+
+
+def certified(tmp, *options):
+    """Make a key with a certificate of a CA; return the key, and the CA's public one."""
+    authority = servers.make_key(tmp / "authority")
+    servers.make_key(tmp / "certified")
+    command = ["ssh-keygen", "-q", "-s", tmp / "authority", "-I", "lab", *options, tmp / "certified.pub"]
+    subprocess.run(command, check=True)
+    return tmp / "certified", authority
+
+
+@pytest.mark.parametrize(
+    ("options", "cures"),
+    [
+        (["-n", "somebody-else"], ["certified-cert.pub", "it is for somebody-else, not for"]),
+        (["-V", "20200101:20200102"], ["certified-cert.pub", "it expired on 2020-01-0"]),
+    ],
+    ids=["principal", "expired"],
+)
+def test_certificates(new_sshd, tmp_path, options, cures):
+    """A certificate for another user, or of another time, is what the last lines are about."""
+    key, authority = certified(tmp_path, *options)
+    (tmp_path / "authority.pub").write_text(authority)
+    host = new_sshd(sshd_config=f"TrustedUserCAKeys {tmp_path / 'authority.pub'}")
+    assert_cure(examine(**keywords(host, identities=[str(key)])), "login", cures)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "more", "cures"),
+    [
+        ({"any_of": ("keyboard-interactive",)}, {}, ["ansible_password"]),
+        (
+            {"any_of": ("keyboard-interactive",), "rounds": (Round((("One-time code: ", False, "123456"),)),)},
+            {"password": "secret"},
+            ["One-time code", "ansible_libssh_keyboard_interactive_answers"],
+        ),
+        ({"any_of": ("password",), "expired": True}, {"password": PASSWORD}, ["password to be changed"]),
+    ],
+    ids=["nothing to answer with", "unknown question", "expired password"],
+)
+def test_questions(bad_server, behaviour, more, cures):
+    """Questions that nothing answers, and a password that must be changed."""
+    host = bad_server(**behaviour)
+    assert_cure(examine(**keywords(host, identities=[], agent=False, **more)), "login", cures)
 
 
 def test_cure_is_true(bad_server):

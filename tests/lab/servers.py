@@ -100,11 +100,12 @@ def _sshd_config(host: Host) -> str:
         "PidFile none",
         "PrintMotd no",
         "PrintLastLog no",
-        "MaxStartups 500",
         "MaxSessions 100",
         "LogLevel VERBOSE",
         "AcceptEnv LANG LC_* LAB_*",
     ]
+    if not re.search(r"(?im)^\s*maxstartups\s", head):  # of which the last line counts
+        mine.append("MaxStartups 500")
     # Of several SetEnv lines only the first counts: ours goes into the test's own.
     head, replaced = re.subn(r"(?im)^(\s*setenv\s.*)$", rf"\1 {environment}", head, count=1)
     if not replaced:
