@@ -58,7 +58,7 @@ def advice(error: BaseException, host: str, port: int) -> str:
     """Return a sentence that tells what to do about *error*, "" if its own text must do."""
     no_match = _NO_MATCH.search(str(error))
     if no_match:
-        return f"Set {_ALGORITHMS[no_match[1]]} to one that the server has; '+name' adds it to the default ones."
+        return f"Set {_ALGORITHMS[no_match[1]]} to one that the server has; '+name' adds it to the default ones. For old network gear set ansible_libssh_legacy_algorithms: true."
     if isinstance(error, AuthenticationError):
         variables = [_LOGIN.get(name, f"ansible_libssh_{name}") for name in error.keywords or ["user"]]
         return f"Check {', '.join(variables)}."

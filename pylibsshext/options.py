@@ -44,6 +44,15 @@ EXTRA_OPTIONS = {
     "rsa_min_size": (_core.OPTIONS["rsa_min_size"],),
 }
 
+# What old network gear has, and libssh still can: to offer it after all else.
+LEGACY = {
+    "key_exchange_algorithms": "diffie-hellman-group14-sha1,diffie-hellman-group-exchange-sha1,diffie-hellman-group1-sha1",
+    "hostkeys": "ssh-rsa",
+    "publickey_accepted_algorithms": "ssh-rsa",
+    "ciphers": "aes256-cbc,aes192-cbc,aes128-cbc,3des-cbc",
+    "macs": "hmac-sha1",
+}
+
 # What libssh 0.10 supports, which cannot be asked.
 USUAL_HOST_KEYS = (
     "ssh-ed25519,ecdsa-sha2-nistp521,ecdsa-sha2-nistp384,ecdsa-sha2-nistp256,"
@@ -65,6 +74,8 @@ CONNECT_KEYWORDS = {
     "nodelay",
     "config_file",
     "ssh_options",
+    "banner_timeout",
+    "legacy_algorithms",
     "host_key",
     "host_key_alias",
     "global_knownhosts",
@@ -116,6 +127,13 @@ def apply(core: _core.Session, name: str, value: Any) -> None:
         value = "yes" if value else "no"
     for number in numbers(name):
         core.set_option(number, value, name)
+
+
+def with_legacy(name: str, value: str | None) -> str | None:
+    """Return a list of algorithms with the ones of old network gear at its end; *value* is what is set, None: the default."""
+    if not value:
+        return f"+{LEGACY[name]}"
+    return value if value[0] in "-^" else f"{value},{LEGACY[name]}"
 
 
 def warn_unknown(names: Iterable[str]) -> None:

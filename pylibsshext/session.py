@@ -198,6 +198,7 @@ class Session:
         The way: ``config_file``, an ssh_config file, or "none" for none at all; ``ssh_options``, lines of ssh_config that come before
         it, as ``-o`` does; ``proxy_jump``, see `jump.hops`; ``proxy``, see `proxies.Proxy.parse`; ``unix_socket``, a path to
         connect to instead of the host; ``address_family`` ("any", "inet", "inet6"); ``bind_address``; ``connection_attempts`` (1), with pauses that grow;
+        ``banner_timeout``, for greeting and key exchange, else what is left of ``timeout``; ``legacy_algorithms`` (False), see `options.LEGACY`;
         ``nodelay`` (True), TCP_NODELAY; ``send_env`` and ``set_env``, as in ssh_config, a list and a mapping;
         ``auth_timeout`` (60 s); ``open_session_retries``; ``server_alive_interval`` (0 s, off) and
         ``server_alive_count_max`` (3), which find a peer that is gone without a word, as in ssh_config.
@@ -267,6 +268,9 @@ class Session:
         # libssh 0.10 neither tells its list nor takes changes of it.
         if usual is not None and "ciphers" not in settings and options.preferred_ciphers():
             options.apply(self._core, "ciphers", options.preferred_ciphers())
+        if settings.get("legacy_algorithms"):
+            for name in options.LEGACY:
+                options.apply(self._core, name, options.with_legacy(name, settings.get(name) or self.get_ssh_options(name)))
         interval = float(settings.get("server_alive_interval", 0))
         self._core.set_keepalive(interval, int(settings.get("server_alive_count_max", _ALIVE_COUNT_MAX)))
         retries = int(settings.get("open_session_retries", 0))
@@ -306,6 +310,8 @@ class Session:
             raise LibsshSessionTimeout(f"ssh connect failed: {exc}") from exc
         except (OSError, ValueError) as exc:  # ValueError: a host or user name that no shell may see
             raise LibsshConnectionError(f"ssh connect failed: {exc}") from exc
+        if settings.get("banner_timeout"):
+            deadline = time.monotonic() + float(settings["banner_timeout"])
         try:
             self._core.connect(sock.detach(), deadline)
         except LibsshConnectionError as exc:

@@ -391,6 +391,68 @@ options:
     vars:
       - name: ansible_paramiko_proxy_command
       - name: ansible_libssh_proxy_command
+  proxy_jump:
+    description:
+      - "Hosts to go through, first to last: C([user@]host[:port],...), as for C(ssh -J), or a list of such and of mappings."
+      - A mapping has C(host), and what differs for that hop, by the names of the options here, with C(user), C(password) and such;
+        also O(host_key), O(known_hosts_file) or O(private_key_file).
+      - Each hop is a connection of this plugin's own, in the process. It gets the keys, the agent, the time-outs and the settings for host keys of the
+        host, unless it has its own, and never the host's password.
+      - V(none) goes directly, whatever O(config_file) says. Not set, C(ProxyJump) in O(ssh_args) or O(config_file) counts.
+    type: raw
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: proxy_jump}
+    env:
+      - name: ANSIBLE_LIBSSH_PROXY_JUMP
+    vars:
+      - name: ansible_libssh_proxy_jump
+  proxy:
+    description:
+      - "A proxy to connect through, as C(socks5://[user:password@]host[:port]), or with C(socks5h), where the proxy looks up the name of
+        the host, or C(http), for its C(CONNECT)."
+    type: string
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: proxy}
+    env:
+      - name: ANSIBLE_LIBSSH_PROXY
+    vars:
+      - name: ansible_libssh_proxy
+  unix_socket:
+    description:
+      - The path of a Unix socket to connect to instead of O(remote_addr), which remains the name that the host is known by.
+    type: path
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: unix_socket}
+    env:
+      - name: ANSIBLE_LIBSSH_UNIX_SOCKET
+    vars:
+      - name: ansible_libssh_unix_socket
+  address_family:
+    description:
+      - The kind of address to connect to. Not set, it is what O(config_file) says, else any.
+    type: string
+    choices: [any, inet, inet6]
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: address_family}
+    env:
+      - name: ANSIBLE_LIBSSH_ADDRESS_FAMILY
+    vars:
+      - name: ansible_libssh_address_family
+  bind_address:
+    description:
+      - The address of this machine to connect from.
+    type: string
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: bind_address}
+    env:
+      - name: ANSIBLE_LIBSSH_BIND_ADDRESS
+    vars:
+      - name: ansible_libssh_bind_address
   ssh_args:
     description:
       - Arguments as for the C(ssh) program. They stand where an option isn't set here, and win over O(config_file).
@@ -484,6 +546,31 @@ options:
       - name: ANSIBLE_LIBSSH_COMPRESSION
     vars:
       - name: ansible_libssh_compression
+  rsa_min_size:
+    description:
+      - The smallest RSA key, in bits, to accept of a host and to log in with.
+    type: integer
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: rsa_min_size}
+    env:
+      - name: ANSIBLE_LIBSSH_RSA_MIN_SIZE
+    vars:
+      - name: ansible_libssh_rsa_min_size
+  legacy_algorithms:
+    description:
+      - Offer also what old network gear has and nothing else should use, after all else - key exchange and signatures with SHA-1, CBC ciphers,
+        HMAC-SHA1.
+      - libssh 0.11 and newer can't do DSA (C(ssh-dss)) at all.
+    type: boolean
+    default: false
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: legacy_algorithms}
+    env:
+      - name: ANSIBLE_LIBSSH_LEGACY_ALGORITHMS
+    vars:
+      - name: ansible_libssh_legacy_algorithms
   pty:
     description:
       - Whether a command that C(become) runs may have a terminal. On a terminal its standard error is part of its output.
@@ -579,6 +666,43 @@ options:
     vars:
       - name: ansible_ssh_retries
       - name: ansible_libssh_reconnection_retries
+  banner_timeout:
+    description:
+      - Seconds that the server may take to greet and to exchange keys, once it is connected. Not set, it is what is left of O(timeout).
+    type: float
+    version_added: 9.0.0
+    ini:
+      - {section: paramiko_connection, key: banner_timeout}
+      - {section: libssh_connection, key: banner_timeout}
+    env:
+      - name: ANSIBLE_PARAMIKO_BANNER_TIMEOUT
+      - name: ANSIBLE_LIBSSH_BANNER_TIMEOUT
+    vars:
+      - name: ansible_paramiko_banner_timeout
+      - name: ansible_libssh_banner_timeout
+  server_alive_interval:
+    description:
+      - Seconds of silence after which the server is asked for a sign of life, as C(ServerAliveInterval) of ssh_config. V(0) is never.
+      - Not set, it is what O(ssh_args) or O(config_file) say, else 15 while the login is kept, see O(persist), and never without that.
+    type: integer
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: server_alive_interval}
+    env:
+      - name: ANSIBLE_LIBSSH_SERVER_ALIVE_INTERVAL
+    vars:
+      - name: ansible_libssh_server_alive_interval
+  server_alive_count_max:
+    description:
+      - How many such questions without an answer end the connection. Not set, it is what O(config_file) says, else 3.
+    type: integer
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: server_alive_count_max}
+    env:
+      - name: ANSIBLE_LIBSSH_SERVER_ALIVE_COUNT_MAX
+    vars:
+      - name: ansible_libssh_server_alive_count_max
   persistent_connect_timeout:
     description: Seconds that the login may take after that.
     type: int
@@ -915,6 +1039,10 @@ class Connection(ConnectionBase):
             arguments = _ssh_args.parse(*lines)
         except ValueError as exc:
             raise AnsibleError(f"Can't read ssh_args, ssh_common_args or ssh_extra_args: {exc}") from exc
+        try:
+            options["proxy_jump"] = _connection_options.hops(options["proxy_jump"])
+        except ValueError as exc:
+            raise AnsibleError(f"Can't read proxy_jump (ansible_libssh_proxy_jump): {exc}") from exc
         unhonoured = self._library.settings.unhonoured(arguments.lines) if arguments.lines else []
         for ignored in [*arguments.ignored, *unhonoured]:
             display.warning(f"ansible.netcommon.libssh can't honour this of ssh_args, and goes without it: {ignored}")

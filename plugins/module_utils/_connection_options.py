@@ -37,12 +37,22 @@ _KEYWORDS = {
     "persistent_connect_timeout": "auth_timeout",
     "config_file": "config_file",
     "proxy_command": "proxycommand",
+    "proxy_jump": "proxy_jump",
+    "proxy": "proxy",
+    "unix_socket": "unix_socket",
+    "address_family": "address_family",
+    "bind_address": "bind_address",
+    "banner_timeout": "banner_timeout",
+    "server_alive_interval": "server_alive_interval",
+    "server_alive_count_max": "server_alive_count_max",
     "key_exchange_algorithms": "key_exchange_algorithms",
     "publickey_accepted_algorithms": "publickey_accepted_algorithms",
     "hostkeys": "hostkeys",
     "ciphers": "ciphers",
     "macs": "macs",
     "compression": "compression",
+    "rsa_min_size": "rsa_min_size",
+    "legacy_algorithms": "legacy_algorithms",
 }
 _PATHS = {"config_file"}
 
@@ -50,6 +60,9 @@ _PATHS = {"config_file"}
 _DEFAULTS: dict[str, object] = {"timeout": 10}
 
 OPTIONS = (*_KEYWORDS, "identity_agent", "private_key_file", "host_key_checking", "host_key_auto_add", "prefer_installed")
+
+# How a hop of proxy_jump may call them, too.
+_SHORT = {"host": "remote_addr", "user": "remote_user"}
 
 # Ansible's ways to write a boolean; "yes" and "no" are OpenSSH's words, too.
 _TRUE = {"true", "t", "y", "1", "1.0", "on"}
@@ -95,6 +108,25 @@ def connect_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
     if options.get("ssh_options"):
         keywords["ssh_options"] = options["ssh_options"]
     return keywords
+
+
+def hops(value: Any) -> Any:
+    """Return proxy_jump with the mappings in it as keywords of the library; ``ValueError`` for what makes no sense."""
+    if not isinstance(value, (Mapping, list, tuple)):
+        return value
+    return [_hop(hop) if isinstance(hop, Mapping) else hop for hop in ([value] if isinstance(value, Mapping) else value)]
+
+
+def _hop(hop: Mapping[str, Any]) -> dict[str, Any]:
+    options = {_SHORT.get(name, name): value for name, value in plain(hop).items()}
+    for name in options:
+        if name not in OPTIONS or name == "proxy_jump":
+            raise ValueError(
+                f"a hop has no {name!r}; it may have {', '.join((*_SHORT, 'port', 'password', 'private_key_file'))} and other options"
+            )
+    if not options.get("remote_addr"):
+        raise ValueError("a hop has no host")
+    return connect_keywords(options)
 
 
 def _checking(value: Any, auto_add: bool) -> str | None:

@@ -275,7 +275,8 @@ static void px_pump(px_session *session)
 
     if (session->dead || session->event == NULL)
         return;
-    for (int i = 0; i < PX_PUMPS_A_TURN && rc == SSH_OK; i++)
+    /* Not beyond an error: the end of the stream, which mostly follows, would take the place of the reason. */
+    for (int i = 0; i < PX_PUMPS_A_TURN && rc == SSH_OK && !(ssh_get_status(session->ssh) & SSH_CLOSED_ERROR); i++)
         rc = ssh_event_dopoll(session->event, 0);
     if (session->traffic.in_bytes != session->heard_bytes) {
         session->heard_bytes = session->traffic.in_bytes;

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import channel as channels
+from .. import channel as channels, jump
 from ..errors import LibsshConnectionError, LibsshSessionException
 from ..policies import MissingHostKeyPolicy, RejectPolicy
 from . import identity, start
@@ -319,6 +319,8 @@ def _portable(keywords: Mapping[str, Any]) -> dict[str, Any]:
             given = portable[name]
             paths = [given] if isinstance(given, (str, bytes, os.PathLike)) else given
             portable[name] = [path if path == "none" else _absolute(path) for path in paths]
+    if "proxy_jump" in portable:
+        portable["proxy_jump"] = [_portable(hop) for hop in jump.hops(portable["proxy_jump"])] or "none"
     command = portable.get("proxycommand")
     if command and command != "none":
         here = shlex.quote(os.getcwd()).replace("%", "%%")

@@ -53,6 +53,8 @@ def restored(value: Any) -> Any:
     """Return what `plain` was given."""
     if isinstance(value, dict) and set(value) == {"bytes"}:
         return value["bytes"].encode("latin-1")
+    if isinstance(value, dict):
+        return {name: restored(item) for name, item in value.items()}
     if isinstance(value, list):
         return [restored(item) for item in value]
     return value
@@ -73,7 +75,9 @@ def _files(keywords: Mapping[str, Any]) -> list[Any]:
     files = [os.path.expanduser(os.fspath(path)) for path in named if path and path != "none"]
     files += [os.path.join(ssh_dir, name) for name in _DEFAULT_FILES]
     files.append(_SYSTEM_CONFIG)
-    return [_stamp(name) for path in files for name in (path, f"{path}-cert.pub")]
+    stamps: list[Any] = [_stamp(name) for path in files for name in (path, f"{path}-cert.pub")]
+    hops = keywords.get("proxy_jump")
+    return stamps + [_files(hop) for hop in hops if isinstance(hop, Mapping)] if isinstance(hops, (list, tuple)) else stamps
 
 
 def _stamp(path: str | bytes | None) -> list[Any] | None:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from ..errors import LibsshChannelException, LibsshException, LibsshSessionException
 from ..session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from .. import _core
+    from ..session import Hop
     from ..sftp import SFTP
     from .job import Run
 
@@ -36,7 +37,20 @@ class Refused(LibsshChannelException):
 
 
 class HolderSession(Session):
-    """A session that tells a channel that the server refused from one that could not be asked for."""
+    """A session that tells a channel that the server refused from one that could not be asked for.
+
+    *lease_hop* lends it the last hop of its way: all that go through a host share one login there.
+    """
+
+    def __init__(self, lease_hop: Callable[[dict[str, Any], Session], Hop]) -> None:
+        super().__init__()
+        self._lease_hop = lease_hop
+
+    def _configure(self, settings: Mapping[str, Any]) -> None:
+        super()._configure({"server_alive_interval": ALIVE_INTERVAL, **settings})
+
+    def _connected_hop(self, keywords: dict[str, Any]) -> Hop:
+        return self._lease_hop(keywords, self)
 
     def open_core_channel(self) -> _core.Channel:
         """Open a channel; `Refused` if the server has the word to say no."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
 from .._version import __version__
@@ -17,10 +18,10 @@ from ..errors import (
     LibsshSessionException,
 )
 from ..policies import MissingHostKeyPolicy
-from . import transfer
+from . import identity, transfer
 from .identity import restored
 from .job import Run
-from .pool import ALIVE_INTERVAL, Held, HolderSession, Pool, Refused
+from .pool import Held, HolderSession, Pool, Refused
 from .protocol import VERSION, HangUp, Message, Wire, pack_error
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Service:
         return {"reused": reused}
 
     def _lease(self) -> tuple[Held, bool]:
-        return self._pool.lease(self._digest, self._persist, self._log_in, lambda: not self._wire.hung_up())
+        return self._pool.lease(self._digest, self._persist, self._log_in, self._there)
 
     def _ask(self, what: str, about: Any = None) -> Any:
         self._wire.send({"ask": what, "about": about})
@@ -120,13 +121,30 @@ class Service:
 
     def _log_in(self) -> tuple[HolderSession, str]:
         keywords = self._ask("credentials")
-        given = {name: self._keyword(name, value) for name, value in keywords.items()}
-        given.setdefault("server_alive_interval", ALIVE_INTERVAL)
-        session = HolderSession()
+        return self._session({name: self._keyword(name, value) for name, value in keywords.items()})
+
+    def _session(self, keywords: dict[str, Any], onward: Session | None = None) -> tuple[HolderSession, str]:
+        """Make a session, for the client or for one that goes *onward* from there."""
+        session = HolderSession(self._lease_hop)
+        if onward is not None:
+            session.join(onward)
         session.set_missing_host_key_policy(AskingPolicy(self._ask))
-        session.connect(**given)
+        session.connect(**keywords)
         user, host = session.get_ssh_options("user"), session.get_ssh_options("host")
         return session, f"{user + '@' if user else ''}{host}:{session.port}"
+
+    def _lease_hop(self, keywords: dict[str, Any], onward: Session) -> tuple[Session, Callable[[], None]]:
+        """Lend a session with a host on the way, and what gives it back; many go through one, and it outlives them a while."""
+        digest = identity.digest(self._secret, keywords, "hop")
+        while True:
+            held, _ = self._pool.lease(digest, self._persist, lambda: self._session(keywords, onward), self._there)
+            self._pool.opened(held)
+            if self._pool.look(held):
+                return held.session, partial(self._pool.release, held)
+            self._pool.release(held)
+
+    def _there(self) -> bool:
+        return not self._wire.hung_up()
 
     def _keyword(self, name: str, value: Any) -> Any:
         if isinstance(value, dict) and "callable" in value:

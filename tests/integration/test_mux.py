@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pylibsshext import errors
+from pylibsshext.errors import LibsshSessionException
 from pylibsshext.mux import command
 from pylibsshext.mux.client import MuxSession, MuxUnavailable
 from pylibsshext.policies import MissingHostKeyPolicy
@@ -407,3 +408,44 @@ def test_the_command_line(new_sshd):
     assert mux("close", label) == "1 sessions closed\n"
     assert label not in mux("list")
     assert mux("stop") == "stopped\n"
+
+
+def test_hosts_behind_one_bastion_share_its_login(new_sshd, tmp_path):
+    """Twenty hosts at once through two hops: one login at each hop, which ends when nobody goes through any more."""
+    first, second, host = new_sshd(), new_sshd(sshd_config="MaxSessions 1"), new_sshd(sshd_config="MaxStartups 100")
+    known = tmp_path / "known"
+    names = [f"h{number}" for number in range(20)]
+    known.write_text(first.known_hosts + second.known_hosts + "".join(f"{name} {host.host_keys[0]}\n" for name in names))
+    way = [{"host": hop.address, "port": hop.port, "user": hop.user} for hop in (first, second)]
+
+    def one(name):
+        with connected(host, persist=2, host_key_alias=name, proxy_jump=way, knownhosts=str(known)) as session:
+            return session.exec_command("printf 42").stdout
+
+    with ThreadPoolExecutor(20) as pool:
+        assert list(pool.map(one, names)) == [b"42"] * 20
+    assert (first.logins(), second.logins(), host.logins()) == (1, 1, 20)
+    assert one("h3") == b"42"
+    first.kill_connections()
+    wait_for(lambda: not host.connections())
+    assert one("h3") == b"42"
+    assert (first.logins(), second.logins(), host.logins()) == (2, 2, 21)
+    wait_for(lambda: not (first.connections() or second.connections() or host.connections()), 15)
+
+
+def test_a_circle_of_hops_ends(new_sshd, tmp_path):
+    """Hops that lead to each other are an error here, too, and not a login that waits for itself."""
+    host, config = new_sshd(), tmp_path / "config"
+    config.write_text(f"Host {host.address}\n ProxyJump b\nHost b\n ProxyJump c\nHost c\n ProxyJump b\n")
+    with pytest.raises(LibsshSessionException, match="leads back to b:22"):
+        connected(host, config_file=str(config))
+
+
+def test_keepalives_of_ssh_config(new_sshd, relay):
+    """ServerAliveInterval of ssh_config counts over the holder's own."""
+    far, link = relay(new_sshd())
+    lines = ["ServerAliveInterval 1", "ServerAliveCountMax 1"]
+    session = connected(far, ssh_options=lines)
+    assert session.is_connected
+    link.freeze()
+    wait_for(lambda: not session.is_connected, 6)

@@ -13,6 +13,7 @@ import pytest
 import pylibsshext
 from pylibsshext.errors import (
     AuthenticationError,
+    LibsshChannelTimeout,
     LibsshConnectionError,
     LibsshException,
     LibsshSessionException,
@@ -468,3 +469,56 @@ def test_connection_attempts(sshd, connect):
     with pytest.raises(AuthenticationError):
         connect(sshd, private_key=None, agent=False, connection_attempts=3)
     assert sshd.log().count("Connection closed by authenticating") <= before + 1
+
+
+def test_times_are_limits_of_their_own(bad_server, dead_address, connect, soon):
+    """Connecting, greeting, logging in and a command: each is given up after its own time, give or take a tenth."""
+    late, silent, polite = (
+        bad_server(greeting="slow", delay=4),
+        bad_server(greeting="silent"),
+        bad_server(scripts={"wait": [["sleep", 30]]}),
+    )
+    with soon(2.0, 0.2), pytest.raises(LibsshSessionTimeout):
+        connect(polite, host=dead_address[0], port=dead_address[1], timeout=2, banner_timeout=9, auth_timeout=9)
+    with soon(2.0, 0.2), pytest.raises(LibsshSessionTimeout):
+        connect(silent, timeout=2)
+    with soon(2.0, 0.2), pytest.raises(LibsshSessionTimeout):
+        connect(silent, timeout=30, banner_timeout=2, auth_timeout=9)
+    with soon(2.0, 0.2), pytest.raises(LibsshSessionTimeout):
+        connect(late, timeout=30, banner_timeout=2)
+    assert connect(bad_server(greeting="slow", delay=1), timeout=1, banner_timeout=6).is_connected
+    session = connect(polite)
+    with soon(2.0, 0.2), pytest.raises(LibsshChannelTimeout):
+        session.exec_command("wait", timeout=2)
+
+
+def test_no_common_algorithm_is_always_told(new_sshd, connect):
+    """The reason is not lost to the end of the connection, which follows at once; each way of changing a list works."""
+    host = new_sshd(sshd_config="Ciphers aes256-ctr,aes128-cbc\nKexAlgorithms curve25519-sha256\nMACs hmac-sha2-256")
+    for _ in range(10):
+        with pytest.raises(
+            LibsshSessionException,
+            match=r"no match for method encryption .*server \[aes256-ctr,aes128-cbc\], client \[[^]]*aes128-ctr\]",
+        ):
+            connect(host, ciphers="-aes256-ctr")
+    for ciphers, used in [("+aes128-cbc", "aes256-ctr"), ("^aes128-cbc", "aes128-cbc"), ("aes128-cbc", "aes128-cbc")]:
+        assert connect(host, ciphers=ciphers).info.cipher_in == used
+    info = connect(host, legacy_algorithms=True).info
+    assert (info.kex, info.cipher_in, info.mac_in) == ("curve25519-sha256", "aes256-ctr", "hmac-sha2-256")
+    with pytest.raises(LibsshSessionException, match="no match for method mac"):
+        connect(host, macs="-hmac-sha2-256")
+    with pytest.raises(LibsshSessionException, match="no match for method kex"):
+        connect(host, key_exchange_algorithms="-curve25519-sha256")
+
+
+def test_post_quantum_key_exchange(sshd, connect):
+    """It is used without being asked for, where the server has it."""
+    assert connect(sshd).info.kex.startswith(("sntrup761x25519-", "mlkem768x25519-"))
+
+
+def test_smallest_rsa_key(new_sshd, connect):
+    """A host key with fewer bits than are wanted is refused."""
+    host = new_sshd(host_keys=("rsa",))
+    assert connect(host, rsa_min_size=2048).is_connected
+    with pytest.raises(LibsshSessionException):
+        connect(host, rsa_min_size=8192)
