@@ -4,13 +4,14 @@
 # make build       compile the library in place, against libssh 0.12
 # make collection  build the collection's artifact, for this machine (PYTHON=... picks the interpreter that compiles)
 # make docs        build the documentation: build/docs/html
+# make sanity      check the collection's documentation and metadata as Ansible's own tools do
 # make bench       measure against other libraries
 # make lint        check the code's form
 # make clean       remove all that these make
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: demo test build collection docs bench lint clean packages packages-test
+.PHONY: demo test build collection docs sanity bench lint clean packages packages-test
 
 PYTHONS := 3.13 3.12 3.11
 VENV := $(if $(PYTHON),build/venvs/$(subst /,_,$(PYTHON)),.venv)
@@ -166,6 +167,9 @@ $(SYSTEM)/ready: $(CORE_SOURCES) $(SOURCES) $(shell find tests -type f -not -nam
 docs: $(VENV)/ready-docs $(CORE)
 	@$(BIN)/sphinx-build -q -E -W --keep-going -c scripts/docs -d build/docs/doctrees docs build/docs/html
 	@echo build/docs/html/index.html
+
+sanity: $(VENV)/ready-docs $(COLLECTIONS)/ready
+	@PATH=$(abspath $(BIN)):$$PATH scripts/sanity $(COLLECTIONS)
 
 bench: packages $(VENV)/ready-test $(CORE)
 	@$(BIN)/python -m tests.benchmarks

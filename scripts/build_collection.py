@@ -75,7 +75,7 @@ def write_options(tree: Path) -> None:
     plugin = tree / "plugins/connection/libssh.py"
     assignment = next(node for node in ast.parse(plugin.read_text()).body if isinstance(node, ast.Assign))
     options = yaml.safe_load(ast.literal_eval(assignment.value))["options"]
-    plugin.with_name("_libssh_options.json").write_text(json.dumps(options))
+    (tree / "plugins/module_utils/_libssh_options.json").write_text(json.dumps(options))
 
 
 def galaxy() -> str:

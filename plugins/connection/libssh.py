@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The connection plugin ansible.netcommon.libssh: options in, bytes out."""
 
 from __future__ import annotations
@@ -294,7 +295,7 @@ options:
       - "V(no) or V(false): trust any host that answers, also one whose key has changed."
       - With the default, C(StrictHostKeyChecking) in O(ssh_args) or O(config_file) decides, if it is there.
     type: string
-    default: true
+    default: "true"
     ini:
       - {section: defaults, key: host_key_checking}
       - {section: ssh_connection, key: host_key_checking}
@@ -852,7 +853,7 @@ def _define_options() -> None:
 
     A checkout has no such file, and there it does.
     """
-    ready = os.path.join(_PLUGINS, "connection", "_libssh_options.json")
+    ready = os.path.join(_PLUGINS, "module_utils", "_libssh_options.json")
     with suppress(FileNotFoundError), open(ready, encoding="utf-8") as file:
         constants.config.initialize_plugin_configuration_definitions("connection", __name__, json.load(file))
 

@@ -151,7 +151,7 @@ def verdict(option: Option) -> Verdict:
             why = said["sources"].get(source)
             reasons += [f"`{source}` is not read: {why}"] if why else []
             unexplained += [] if why else [f"{source} is not read"]
-    if (option.default or None) != (here.default or None):
+    if str(option.default or None).lower() != str(here.default or None).lower():
         why = said["defaults"].get(option.name)
         reasons += [why] if why else []
         unexplained += [] if why else [f"the default is {here.default!r} instead of {option.default!r}"]
