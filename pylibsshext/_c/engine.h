@@ -6,8 +6,8 @@
  * good exactly as long as its session's is (libssh frees the channels with their session).
  *
  * Threads.  Every call into libssh is made with `lock` held.  Waiting is done without it, by one thread at a time: the first
- * that has to wait polls the socket, the others sleep on `changed` and are woken after each pump.  So no thread can miss data that
- * another one read, and none spins.  `wake` gets the polling thread out of poll(2) early: output that could not be sent at
+ * that has to wait polls the socket, the others sleep on `changed`, and all are woken when any thread has read from the socket: when
+ * it leaves, or waits itself.  So no thread can miss data that another one read, and none spins.  `wake` gets the polling thread out of poll(2) early: output that could not be sent at
  * once, or close() by another thread.
  *
  * Fork.  A child must neither talk on nor close its parent's connection: px_enter refuses there and px_unref only drops the
@@ -111,6 +111,7 @@ typedef struct {
     struct ssh_counter_struct traffic;
     int64_t heard;          /* when the peer last sent anything, in px_now's milliseconds */
     uint64_t heard_bytes;
+    uint64_t shared_bytes;  /* of those that were read: everybody who waits was woken after them */
     int64_t dropped;        /* when a channel was last closed */
     int64_t alive_interval; /* milliseconds of silence before each keepalive; 0: none are sent */
     int alive_max, probes;
@@ -237,14 +238,29 @@ static int px_try_enter(px_session *session)
     return PX_OK;
 }
 
-static void px_leave(px_session *session) { pthread_mutex_unlock(&session->lock); }
-
 static void px_wake(px_session *session)
 {
     char byte = 0;
 
     if (session->polling && write(session->wake[1], &byte, 1) < 0)
         return; /* the pipe is full: it wakes as it is */
+}
+
+/* Wake the threads that wait for what this one may have read; most calls of libssh's read what is there.  The lock is held. */
+static void px_share(px_session *session)
+{
+    if (session->traffic.in_bytes == session->shared_bytes)
+        return;
+    session->shared_bytes = session->traffic.in_bytes;
+    px_wake(session);
+    if (session->waiting > 0)
+        pthread_cond_broadcast(&session->changed);
+}
+
+static void px_leave(px_session *session)
+{
+    px_share(session);
+    pthread_mutex_unlock(&session->lock);
 }
 
 /* Give up a channel that is not answered yet: it is freed as soon as it is, so that the server gets its slot back. */
@@ -304,6 +320,7 @@ static int px_turn(px_session *session, int milliseconds)
         session->dead = 1;
     if (session->dead)
         return PX_DEAD;
+    px_share(session);
     if (session->polling) {
         struct timespec until;
 #ifdef __APPLE__

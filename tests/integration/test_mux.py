@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -147,6 +148,18 @@ def test_streams_status_and_signal(sshd):
     assert session.exec_command("cat", stdin=data).stdout == data
     assert session.exec_command("exec 0<&-; sleep 0.2; printf 42", stdin=data).stdout == b"42"
     assert session.exec_command("tty", pty=True).stdout.startswith(b"/dev/pts/")
+
+
+def test_nobody_waits_for_what_another_thread_has_read(sshd):
+    """A short command is short: the threads that serve it, and the one that watches idle sessions, tell each other what came."""
+    times = []
+    for _ in range(25):
+        with MuxSession(30) as session:
+            session.connect(**keywords(sshd))
+            began = time.monotonic()
+            session.exec_command("true")
+            times.append(time.monotonic() - began)
+    assert statistics.median(times) < 0.08
 
 
 def test_a_time_out_carries_the_output_so_far(sshd):
