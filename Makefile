@@ -34,7 +34,7 @@ export ANSIBLE_HOME := $(abspath build/ansible)
 
 BUILD_PACKAGES := cmake gcc libc6-dev libkrb5-dev libssl-dev make pkg-config zlib1g-dev
 DEMO_PACKAGES := openssh-client openssh-server openssh-sftp-server sudo
-TEST_PACKAGES := dropbear-bin iproute2 iptables krb5-admin-server krb5-kdc krb5-user libpam-oath libssh-dev netavark oathtool podman runc tinysshd ucspi-tcp util-linux
+TEST_PACKAGES := dropbear-bin iproute2 iptables krb5-admin-server krb5-kdc krb5-user libpam-oath libssh-dev netavark oathtool openssl podman runc softhsm2 tinysshd ucspi-tcp util-linux
 
 packages:
 	@scripts/install-packages $(BUILD_PACKAGES) $(DEMO_PACKAGES)

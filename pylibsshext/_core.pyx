@@ -588,7 +588,7 @@ cdef class Session:
             raise errors.LibsshSessionException("there is no GSSAPI library (libgssapi_krb5.so.2) on this machine")
         rc = self.drive(do_auth_gssapi, &call, "gssapi-with-mic authentication", deadline)
         if rc == libssh.SSH_AUTH_DENIED and engine.px_received(self.px) == before:
-            raise errors.LibsshSessionException("there is no ticket to log in with (klist lists those there are), or none for this host")
+            raise errors.LibsshSessionException("there is no ticket for this host (klist lists those there are)")
         return rc
 
     def auth_kbdint(self, deadline):

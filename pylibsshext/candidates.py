@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from . import _core, certificates, hostkeys, kbdint, keys
 from .agent import Agent, AgentError, Selector, Signer
 from .errors import KeyImportError, LibsshSessionTimeout
+from .security_keys import SecurityKey
 
 T = TypeVar("T")
 
@@ -34,6 +35,9 @@ class Credentials(NamedTuple):
     agent: str | None = None
     identities_only: bool = False
     passphrase: str | bytes | None = None
+    security_key_provider: str | None = None
+    ask: keys.Ask | None = None
+    notify: Callable[[str], Any] | None = None
     gss_auth: bool | None = None
     methods: Sequence[str] = tuple(_core.METHODS)
 
@@ -159,29 +163,45 @@ class Candidates:
         blob = keys.public_blob(path)
         found = [(file, one) for file, one in self._certificates_of(path) if blob is None or one.key == blob]
         signer = next((key for key in held if blob is not None and key.blob == blob), None)
+        in_agent = signer is not None
+        if signer is None:
+            signer = self._security_key(path, blob)
         for file, certificate in found:
-            in_agent = next((key for key in held if key.blob == certificate.blob), None)
-            if in_agent is not None:
-                held.remove(in_agent)
-                yield self._by_signer(in_agent)
+            itself = next((key for key in held if key.blob == certificate.blob), None)
+            if itself is not None:
+                held.remove(itself)
+                yield self._by_signer(itself)
             elif signer is not None:
                 yield self._by_signer(signer.certified(certificate.blob), file)
             else:
                 source = self._described(file, certificate)
                 yield self._by_key(source, partial(self._certified, path, file), _cure(path))
         if signer is not None:
-            held.remove(signer)
+            if in_agent:
+                held.remove(signer)
             yield self._by_signer(signer)
             return
         known = f" {hostkeys.fingerprint(blob)}" if blob else ""
         yield self._by_key(f"{path}{known}", lambda: self._load(path), _cure(path))
+
+    def _security_key(self, path: str, blob: bytes | None) -> Signer | None:
+        """Return what signs with the device that a key file is a handle for; None if it is none, or can't be read."""
+        try:
+            handle = keys.security_key(path, blob)
+        except KeyImportError as exc:
+            self.obstacles.append(f"publickey: {exc}")
+            return None
+        credentials = self._credentials
+        ask = self._patiently(credentials.ask) if credentials.ask else None
+        return handle and SecurityKey(handle, path, credentials.security_key_provider, ask, credentials.notify)
 
     def _load(self, path: str) -> _core.Key:
         if path.endswith(".pub"):
             raise KeyImportError(
                 "the agent does not hold this key" if self._credentials.agent else "there is no agent that could hold this key"
             )
-        return keys.load_key_file(path, self._credentials.passphrase)
+        ask = self._credentials.ask if path in self._credentials.identities else None
+        return keys.load_key_file(path, self._credentials.passphrase, self._patiently(ask) if ask else None)
 
     # Certificates
 

@@ -6,8 +6,10 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+from collections.abc import Callable
 
-from . import _core, certificates, hostkeys
+from . import _core, certificates, hostkeys, security_keys
+from .agent import string, strings
 from .errors import KeyImportError
 
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
@@ -18,8 +20,17 @@ def default_identities() -> list[str]:
     return [os.path.expanduser(f"~/.ssh/id_{kind}") for kind in ("ed25519", "ecdsa", "rsa")]
 
 
-def load_key(text: str | bytes, passphrase: str | bytes | None, name: str = "private_key") -> _core.Key:
-    """Read a private key in any of OpenSSH's, PEM's or PKCS#8's formats; `KeyImportError` says what is wrong with it."""
+Ask = Callable[[str, bool], "str | None"]
+"""``ask(question, secret)`` returns an answer, None if nobody is there to give one; a secret one is not to be shown."""
+
+
+def load_key(text: str | bytes, passphrase: str | bytes | None, name: str = "private_key", ask: Ask | None = None) -> _core.Key:
+    """Read a private key in any of OpenSSH's, PEM's or PKCS#8's formats; `KeyImportError` says what is wrong with it.
+
+    If it needs a passphrase, and none is given, *ask* is asked.
+    """
+    if not passphrase and ask is not None and is_encrypted(text):
+        passphrase = ask(f"Passphrase for {name}: ", True)
     key = _core.Key.from_text(text, passphrase)
     if key is not None:
         return key
@@ -31,9 +42,29 @@ def load_key(text: str | bytes, passphrase: str | bytes | None, name: str = "pri
     raise KeyImportError(f"{name} is not a private key in OpenSSH's, PEM's or PKCS#8's format")
 
 
-def load_key_file(path: str, passphrase: str | bytes | None) -> _core.Key:
+def load_key_file(path: str, passphrase: str | bytes | None, ask: Ask | None = None) -> _core.Key:
     """Read the private key in a file."""
-    return load_key(read(path), passphrase, path)
+    return load_key(read(path), passphrase, path, ask)
+
+
+def security_key(path: str, blob: bytes | None) -> security_keys.Handle | None:
+    """Return the handle in a key file whose public key is *blob*, None if it is of no security key.
+
+    One with a passphrase, which libssh keeps to itself, is refused: a handle is of no use without the device.
+    """
+    if blob is None or path.endswith(".pub") or not blob.startswith(tuple(map(string, security_keys.TYPES))):
+        return None
+    text = read(path)
+    raw = _openssh_body(text)
+    if raw is None:
+        return None
+    if is_encrypted(text):
+        raise KeyImportError(f"{path} has a passphrase: load it into the agent, or take the passphrase off (ssh-keygen -p)")
+    rest = raw[len(_OPENSSH_MAGIC) :]
+    for _ in range(3):  # cipher, KDF, its options
+        rest = rest[4 + int.from_bytes(rest[:4], "big") :]
+    fields = strings(rest[4:])
+    return security_keys.parse(blob, fields[1]) if len(fields) > 1 else None
 
 
 def with_certificate(key: _core.Key, text: str | bytes, name: str = "certificate") -> _core.Key:

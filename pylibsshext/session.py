@@ -187,6 +187,8 @@ class Session:
         ``.pub`` file names a key of the agent's); ``certificate_file``, one or more certificates for them, besides each ``<key>-cert.pub``;
         ``agent``, whether its other keys are tried (as ``look_for_keys``; False: it is not asked at all), or its socket, if that is not
         ``$SSH_AUTH_SOCK``;
+        ``security_key_provider`` (``$SSH_SK_PROVIDER``), the library that reaches FIDO2 keys; ``prompt_callback``, see `keys.Ask`, for
+        passphrases and PINs that are not given; ``notify_callback``, told in a sentence when a key waits for a touch;
         ``look_for_keys`` (True), the key files of ssh_config and the default ones; ``identities_only`` (False), no key of
         the agent's that is not named; ``gss_auth``, whether to log in by GSSAPI: first (True), last (None) or not (False);
         ``preferred_authentications``, names of methods in order; ``forward_agent`` (False), whether commands can use the agent, or its socket.
@@ -244,7 +246,9 @@ class Session:
         agent = given.get("agent", True)
         added = [given["add_identity"]] if given.get("add_identity") else []
         return auth.Credentials(
-            key=keys.load_key(given["private_key"], passphrase) if given.get("private_key") else None,
+            key=keys.load_key(given["private_key"], passphrase, ask=given.get("prompt_callback"))
+            if given.get("private_key")
+            else None,
             certificate=given.get("certificate"),
             password=given.get("password"),
             answers=_answers(given),
@@ -255,6 +259,9 @@ class Session:
             agent=agent if isinstance(agent, str) else os.environ.get("SSH_AUTH_SOCK") if agent else None,
             identities_only=bool(given.get("identities_only", not given.get("agent", look_for_keys))),
             passphrase=passphrase,
+            security_key_provider=given.get("security_key_provider") or os.environ.get("SSH_SK_PROVIDER"),
+            ask=given.get("prompt_callback"),
+            notify=given.get("notify_callback"),
             gss_auth=given.get("gss_auth"),
             methods=options.methods(given.get("preferred_authentications")),
         )

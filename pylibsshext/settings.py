@@ -171,6 +171,11 @@ def _forwarded(config: Config, word: str) -> str | bool:
     return _YES[value.lower()] if value.lower() in _YES else _agent(config, word)
 
 
+def _provider(config: Config, word: str) -> str | None:
+    value = config.get(word) or ""
+    return os.environ.get(value[1:]) if value.startswith("$") else None if value == "internal" else value
+
+
 def _command(config: Config, word: str) -> str | None:
     return config.raw(word)
 
@@ -238,6 +243,7 @@ _MEANINGS: dict[str, tuple[str, Callable[[Config, str], Any]]] = {
     "proxyjump": ("proxy_jump", _jump),
     "pubkeyacceptedalgorithms": ("publickey_accepted_algorithms", _text),
     "requiredrsasize": ("rsa_min_size", _number),
+    "securitykeyprovider": ("security_key_provider", _provider),
     "sendenv": ("send_env", _sent),
     "serveralivecountmax": ("server_alive_count_max", _number),
     "serveraliveinterval": ("server_alive_interval", seconds),

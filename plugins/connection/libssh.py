@@ -131,7 +131,8 @@ options:
       - name: private_key_file
         option: "--private-key"
   private_key_passphrase:
-    description: Passphrase of the private key.
+    description:
+      - Passphrase of the private key. Not set, it is asked for on the terminal where the key needs one.
     type: string
     vars:
       - name: ansible_private_key_password
@@ -219,6 +220,18 @@ options:
     vars:
       - name: ansible_libssh_look_for_keys
         version_added: 9.0.0
+  security_key_provider:
+    description:
+      - Library that reaches FIDO2 security keys, with OpenSSH's interface for such, for C(ed25519-sk) and C(ecdsa-sk) keys that are not in
+        the SSH agent. Not set, it is what the environment variable E(SSH_SK_PROVIDER) says.
+    type: string
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: security_key_provider}
+    env:
+      - name: ANSIBLE_LIBSSH_SECURITY_KEY_PROVIDER
+    vars:
+      - name: ansible_libssh_security_key_provider
   forward_agent:
     description:
       - Whether commands on the host can use the SSH agent, to log in elsewhere.
@@ -1009,7 +1022,14 @@ class Connection(ConnectionBase):
         """Return a session; try again what may go better the next time."""
         errors = self._library.errors
         connect = partial(
-            _session.open_session, self._library, self._wanted, self._ask, self._answer, self._persist, self._report
+            _session.open_session,
+            self._library,
+            self._wanted,
+            self._ask,
+            self._answer,
+            self._notify,
+            self._persist,
+            self._report,
         )
         retries = int(self.get_option("reconnection_retries"))
         for attempt in range(retries):
@@ -1090,6 +1110,10 @@ class Connection(ConnectionBase):
         except (AnsiblePromptNoninteractive, AnsiblePromptInterrupt):
             return None
         return str(to_text(answer))
+
+    def _notify(self, message: str) -> None:
+        """Tell the user what to do."""
+        display.display(f"{destination(self._wanted)}: {message}")
 
     def _follow_log(self) -> None:
         """Show libssh's log where it is asked for, and keep it out of all other logs."""

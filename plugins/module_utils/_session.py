@@ -25,16 +25,17 @@ def open_session(
     options: Mapping[str, Any],
     ask: Callable[[str], bool],
     answer: Answer,
+    notify: Callable[[str], None],
     persist: int = 0,
     report: Callable[[str], None] = print,
 ) -> Any:
     """Return a session, connected and logged in as *options* say: the connection holder's, if *persist* seconds are wanted.
 
     *ask* puts a question to the user: whether to trust a host that is not known yet.  *answer* is for what is asked in the course of
-    the login.
+    the login, *notify* for what the user has to do meanwhile.
     """
     policy = _policy(library, ask)
-    keywords = _keywords(library, options, answer)
+    keywords = _keywords(library, options, answer, notify)
     if persist > 0:
         session = _holder.open_session(library, policy, keywords, persist, report)
         if session:
@@ -47,11 +48,11 @@ def open_session(
 
 def end_session(library: ModuleType, options: Mapping[str, Any], report: Callable[[str], None]) -> None:
     """End the connection holder's session that was made with *options*, if there is one."""
-    keywords = _keywords(library, options, lambda _question, _secret: None)
+    keywords = _keywords(library, options, lambda _question, _secret: None, report)
     _holder.end_session(library, _policy(library, lambda _question: False), keywords, report)
 
 
-def _keywords(library: ModuleType, options: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
+def _keywords(library: ModuleType, options: Mapping[str, Any], answer: Answer, notify: Callable[[str], None]) -> dict[str, Any]:
     """Return what to connect with; the callbacks are part of it, though all of them count as equal."""
 
     def kbdint_callback(name: str, instruction: str, prompts: Sequence[tuple[str, bool]]) -> list[str]:
@@ -65,7 +66,8 @@ def _keywords(library: ModuleType, options: Mapping[str, Any], answer: Answer) -
             before = ""
         return answers
 
-    return {**connection_options.connect_keywords(options), "kbdint_callback": kbdint_callback}
+    callbacks = {"kbdint_callback": kbdint_callback, "prompt_callback": answer, "notify_callback": notify}
+    return {**connection_options.connect_keywords(options), **callbacks}
 
 
 def _harmless(text: str) -> str:

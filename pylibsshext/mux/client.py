@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MuxSession", "MuxUnavailable"]
 
-_PATHS = ("ssh_dir", "add_identity", "config_file", "unix_socket")
+_PATHS = ("ssh_dir", "add_identity", "config_file", "security_key_provider", "unix_socket")
 _PATH_LISTS = ("knownhosts", "global_knownhosts", "identities", "certificate_file")
 _PATIENCE = 30.0  # seconds for the holder's greeting, which needs nobody else
 

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
+import socket
+import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -180,3 +184,65 @@ def test_the_order_of_methods_can_be_set(sshd, lab):
         assert session.info.auth_method == "publickey"
     with pytest.raises(LibsshSessionException, match="'telepathy' is not one of"):
         connect(sshd, preferred_authentications="telepathy")
+
+
+def test_a_passphrase_is_asked_for(strict, tmp_path, lab):
+    """Of a key that is named or given, once; with nobody to ask, or a wrong answer, the error says so."""
+    locked = tmp_path / "locked"
+    locked.write_bytes(lab.key.read_bytes())
+    locked.chmod(0o600)
+    keygen("-p", "-N", "open sesame", "-f", locked)
+    asked = []
+
+    def ask(question, secret):
+        asked.append((question, secret))
+        return "open sesame"
+
+    connect(strict, identities=[str(locked)], prompt_callback=ask).close()
+    connect(strict, private_key=locked.read_text(), prompt_callback=ask).close()
+    assert asked == [(f"Passphrase for {locked}: ", True), ("Passphrase for private_key: ", True)]
+    with pytest.raises(AuthenticationError, match="wrong passphrase"):
+        connect(strict, identities=[str(locked)], prompt_callback=lambda *_: "sesame")
+    with pytest.raises(KeyImportError, match="no passphrase was given"):
+        connect(strict, private_key=locked.read_text(), prompt_callback=lambda *_: None)
+
+
+def test_a_certificate_for_a_key_of_the_agent(with_ca, agent, tmp_path):
+    """The agent holds the bare key; the certificate is in a file that is named, or lies beside the .pub file."""
+    host, ca = with_ca
+    key = tmp_path / "certified"
+    keygen("-t", "rsa", "-N", "", "-f", key)
+    agent(key)
+    keygen("-s", ca, "-I", "me", "-n", host.user, f"{key}.pub")
+    key.unlink()
+    connect(host, identities=[f"{key}.pub"]).close()
+    (tmp_path / "certified-cert.pub").rename(tmp_path / "elsewhere")
+    connect(host, identities=[f"{key}.pub"], certificate_file=str(tmp_path / "elsewhere")).close()
+    with pytest.raises(AuthenticationError, match="denied"):
+        connect(host, identities=[f"{key}.pub"])
+
+
+def test_an_agent_that_does_not_answer(strict, tmp_path, soon, lab):
+    """An agent that waits for somebody who doesn't come is given up at the login's time-out; Ctrl-C would be heeded, too."""
+    path = tmp_path / "sleeping"
+    blob = base64.b64decode(lab.public_key.split()[1])
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+
+    def list_and_sleep():
+        connection, _ = listener.accept()
+        connection.recv(5)
+        answer = b"\x0c" + struct.pack(">II", 1, len(blob)) + blob + struct.pack(">I", 0)
+        connection.sendall(struct.pack(">I", len(answer)) + answer)
+        while connection.recv(4096):
+            pass
+        connection.close()
+
+    thread = threading.Thread(target=list_and_sleep)
+    thread.start()
+    with soon(1.5, tolerance=1), pytest.raises(TimeoutError):
+        connect(strict, agent=str(path), auth_timeout=1.5)
+    thread.join(5)
+    assert not thread.is_alive()
+    listener.close()

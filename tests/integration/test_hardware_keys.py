@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Keys that never leave their device: FIDO2 (a security key in software, `security_key.c`) and PKCS#11 (SoftHSM)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pylibsshext.errors import AuthenticationError
+from tests.lab import bad
+from tests.lab.fixtures import missing, new_hosts
+from tests.lab.works import works
+
+PIN = "1234"
+KINDS = ("ed25519-sk", "ecdsa-sk")
+SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
+
+
+def run(*words, **environment):
+    env = {**os.environ, **environment}
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def askpass(tmp_path_factory):
+    """The environment in which OpenSSH's programs get the PIN."""
+    program = tmp_path_factory.mktemp("askpass") / "askpass"
+    program.write_text(f"#!/bin/sh\necho {PIN}\n")
+    program.chmod(0o700)
+    return {"SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force", "LAB_PIN": PIN}
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory):
+    """The library of the security key."""
+    if not shutil.which("gcc"):
+        missing("gcc")
+    path = tmp_path_factory.mktemp("sk") / "security_key.so"
+    source = bad.ROOT / "tests/lab/security_key.c"
+    run("gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-Wno-deprecated-declarations", "-o", path, source, "-lcrypto")
+    return path
+
+
+@pytest.fixture(scope="module")
+def keys(provider, askpass):
+    """Key files: one of each kind, and one that wants the PIN each time."""
+    directory = provider.parent
+    for kind in KINDS:
+        run("ssh-keygen", "-q", "-t", kind, "-w", provider, "-N", "", "-f", directory / kind, **askpass)
+    run(
+        "ssh-keygen",
+        "-q",
+        "-t",
+        KINDS[0],
+        "-O",
+        "verify-required",
+        "-w",
+        provider,
+        "-N",
+        "",
+        "-f",
+        directory / "pin",
+        **askpass,
+    )
+    return directory
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    """A SoftHSM token with an RSA and an EC key; the environment to use it in, and their public keys."""
+    if not os.path.exists(SOFTHSM):
+        missing("softhsm2")
+    directory = tmp_path_factory.mktemp("hsm")
+    (directory / "tokens").mkdir()
+    (directory / "softhsm2.conf").write_text(f"directories.tokendir = {directory}/tokens\n")
+    environment = {"SOFTHSM2_CONF": str(directory / "softhsm2.conf")}
+    run("softhsm2-util", "--init-token", "--free", "--label", "lab", "--pin", PIN, "--so-pin", PIN, **environment)
+    public = []
+    for number, kind in enumerate(("rsa", "ecdsa"), 1):
+        key, label = directory / kind, f"lab {kind}"
+        run("ssh-keygen", "-q", "-t", kind, "-N", "", "-m", "PKCS8", "-f", key)
+        public.append(" ".join(Path(f"{key}.pub").read_text().split()[:2]))
+        pem = directory / f"{kind}.p8"
+        run("openssl", "pkcs8", "-topk8", "-nocrypt", "-in", key, "-out", pem)
+        where = ("--token", "lab", "--label", label, "--id", f"0{number}", "--pin", PIN)
+        run("softhsm2-util", "--import", pem, *where, **environment)
+        key.unlink()
+        pem.unlink()
+    return environment, public
+
+
+@pytest.fixture(scope="module")
+def host(lab, keys, tokens):
+    """A server that knows all of them."""
+    public = [" ".join((keys / f"{name}.pub").read_text().split()[:2]) for name in (*KINDS, "pin")]
+    for new in new_hosts(lab, "loopback"):
+        yield new(authorized_keys="\n".join([*public, *tokens[1]]))
+
+
+@pytest.fixture
+def agent(tmp_path, provider, tokens, monkeypatch):
+    """An agent that may use both."""
+    path = str(tmp_path / "agent")
+    environment = {**os.environ, **tokens[0], "LAB_PIN": PIN}
+    words = ["ssh-agent", "-D", "-a", path, "-P", f"{provider},{os.path.realpath(SOFTHSM)}"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    while not os.path.exists(path):
+        assert process.poll() is None
+    monkeypatch.setenv("SSH_AUTH_SOCK", path)
+    yield path
+    process.terminate()
+    process.wait()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_security_key_in_the_agent(host, connect, agent, keys, provider, kind):
+    """The agent has the device sign."""
+    run("ssh-add", "-q", "-S", provider, keys / kind)
+    assert connect(host, private_key=None, agent=True).info.auth_method == "publickey"
+    assert connect(host, private_key=None, identities=[str(keys / kind)]).info.auth_method == "publickey"
+    works(f"{kind} through the agent", host)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_security_key(host, connect, keys, provider, kind):
+    """The key file and the library log in, and tell that the key waits for a touch."""
+    told = []
+    keywords = {"private_key": None, "identities": [str(keys / kind)], "security_key_provider": str(provider)}
+    session = connect(host, **keywords, notify_callback=told.append)
+    assert session.info.auth_method == "publickey"
+    assert told == [f"Touch the security key to log in with {keys / kind}"]
+    works(f"{kind} without an agent", host)
+
+
+def test_pin(host, connect, keys, provider, monkeypatch):
+    """It is asked for, once; a wrong one, or nobody to ask, is told."""
+    monkeypatch.setenv("LAB_PIN", PIN)
+    asked = []
+    keywords = {"private_key": None, "identities": [str(keys / "pin")], "security_key_provider": str(provider)}
+
+    def ask(question, secret):
+        asked.append((question, secret))
+        return PIN
+
+    assert connect(host, **keywords, prompt_callback=ask).info.auth_method == "publickey"
+    assert asked == [(f"PIN of the security key for {keys / 'pin'}: ", True)]
+    with pytest.raises(AuthenticationError, match="the security key does not sign: the PIN is wrong"):
+        connect(host, **keywords, prompt_callback=lambda *_: "0000")
+    with pytest.raises(AuthenticationError, match="nobody is here to give the PIN"):
+        connect(host, **keywords)
+    works("a security key's PIN", host)
+
+
+def test_no_provider(host, connect, keys, monkeypatch, tmp_path):
+    """Without a library, or with one that is none, the error says what to set."""
+    monkeypatch.delenv("SSH_SK_PROVIDER", raising=False)
+    with pytest.raises(AuthenticationError, match="load it into the agent, or set security_key_provider") as caught:
+        connect(host, private_key=None, identities=[str(keys / KINDS[0])])
+    assert "security_key_provider" in caught.value.keywords
+    (tmp_path / "none.so").write_bytes(b"no library")
+    for path in (tmp_path / "none.so", SOFTHSM):
+        with pytest.raises(AuthenticationError, match=f"security_key_provider: {path} cannot be used"):
+            connect(host, private_key=None, identities=[str(keys / KINDS[0])], security_key_provider=str(path))
+
+
+def test_token_in_the_agent(host, connect, agent, askpass, tmp_path, tokens):
+    """The keys of a PKCS#11 token that the agent uses log in; a .pub file names one of them."""
+    run("ssh-add", "-q", "-s", SOFTHSM, **askpass)
+    for number, public in enumerate(tokens[1]):
+        file = tmp_path / f"{number}.pub"
+        file.write_text(f"{public} token\n")
+        assert connect(host, private_key=None, identities=[str(file)]).info.auth_method == "publickey"
+    works("PKCS#11 tokens through the agent (SoftHSM)", host)
