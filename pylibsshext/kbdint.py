@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -123,6 +122,8 @@ def _unanswered(prompts: list[str], again: list[str], instruction: str) -> str:
 
 def totp(secret: str, moment: float | None = None) -> str:
     """Return the one-time code (RFC 6238) of a base32 *secret* at *moment*, seconds since 1970, now by default."""
+    import hmac  # whose libraries take a while to load
+
     text = str(secret).replace(" ", "").upper()
     try:
         key = base64.b32decode(text + "=" * (-len(text) % 8))

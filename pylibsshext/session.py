@@ -21,7 +21,6 @@ from . import (
     keys,
     logging,
     options,
-    proxies,
     settings as meanings,
     transport,
 )
@@ -393,6 +392,8 @@ class Session:
             raise LibsshSessionException(f"address_family: {settings['address_family']!r} is not one of {', '.join(_FAMILIES)}")
         about: dict[str, Any] = {"family": family, "bind_address": settings.get("bind_address"), "nodelay": nodelay}
         if settings.get("proxy"):
+            from . import proxies  # as what few need, it is loaded when it is needed
+
             return proxies.connect(proxies.Proxy.parse(settings["proxy"]), host, port, deadline, **about)
         return transport.connect_tcp(host, port, max(0.0, deadline - time.monotonic()), **about)
 
