@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: Bars at a time; further files under way only count in the total.
 BARS = 8
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def choose(command: str, quiet: bool) -> Display:
@@ -85,7 +85,7 @@ class Bars(Display):
             rich.TextColumn("{task.description}", markup=False),
             rich.BarColumn(bar_width=None),
             rich.TaskProgressColumn(),
-            rich.DownloadColumn(binary_units=True),
+            rich.DownloadColumn(),
             rich.TransferSpeedColumn(),
             rich.TimeRemainingColumn(),
         )
@@ -159,9 +159,9 @@ def printable(text: str) -> str:
 def amount(size: float) -> str:
     """Return a number of bytes in the unit that suits."""
     for unit in _UNITS:
-        if size < 1024 or unit == _UNITS[-1]:
+        if size < 1000 or unit == _UNITS[-1]:
             break
-        size /= 1024
+        size /= 1000
     return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
 
 

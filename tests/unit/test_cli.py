@@ -60,7 +60,7 @@ def test_names_cannot_drive_the_terminal():
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536 << 20, "1.5 GiB"), (5 << 50, "5120.0 TiB")]
+    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_500_000_000, "1.5 GB"), (5 * 10**15, "5000.0 TB")]
 )
 def test_amounts_have_units(size, text):
     """Sizes are in the unit that suits."""
