@@ -27,6 +27,7 @@ TURNED_AWAY = (
 )
 # What `AuthenticationError.keywords` has: the variable.
 _LOGIN = {
+    "pkcs11_provider": "ansible_ssh_pkcs11_provider",
     "user": "ansible_user",
     "password": "ansible_password (--ask-pass)",
     "private_key_password": "ansible_private_key_passphrase",

@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from . import _core, certificates, hostkeys, kbdint, keys
+from . import _core, certificates, hostkeys, kbdint, keys, pkcs11
 from .agent import Agent, AgentError, Selector, Signer
-from .errors import KeyImportError, LibsshSessionTimeout
+from .errors import KeyImportError, LibsshSessionException, LibsshSessionTimeout
 from .security_keys import SecurityKey
 
 T = TypeVar("T")
@@ -36,6 +36,7 @@ class Credentials(NamedTuple):
     identities_only: bool = False
     passphrase: str | bytes | None = None
     security_key_provider: str | None = None
+    pkcs11_provider: str | None = None
     ask: keys.Ask | None = None
     notify: Callable[[str], Any] | None = None
     gss_auth: bool | None = None
@@ -92,7 +93,8 @@ class Candidates:
         credentials = self._credentials
         self._certificates = [*self._read_certificates()]
         held = self._agent_keys()
-        named = [one for path in credentials.identities for one in self._identity(path, held)]
+        tokens = [pkcs11.PREFIX] if credentials.pkcs11_provider and not any(map(pkcs11.is_uri, credentials.identities)) else []
+        named = [one for path in (*credentials.identities, *tokens) for one in self._identity(path, held)]
         gssapi = [Candidate("gssapi-with-mic", "", lambda: self._core.auth_gssapi(self._deadline), "gss_server_identity")]
         found = [*self._given_key(), *named, *self._password(), *self._other_keys(held)]
         if credentials.gss_auth:
@@ -160,6 +162,9 @@ class Candidates:
 
     def _identity(self, path: str, held: list[Signer]) -> Iterator[Candidate]:
         """Yield a key file, with its certificates first; through the agent where that holds it, which knows its passphrase."""
+        if pkcs11.is_uri(path):
+            yield from self._token_keys(path)
+            return
         blob = keys.public_blob(path)
         found = [(file, one) for file, one in self._certificates_of(path) if blob is None or one.key == blob]
         signer = next((key for key in held if blob is not None and key.blob == blob), None)
@@ -183,6 +188,20 @@ class Candidates:
             return
         known = f" {hostkeys.fingerprint(blob)}" if blob else ""
         yield self._by_key(f"{path}{known}", lambda: self._load(path), _cure(path))
+
+    def _token_keys(self, uri: str) -> Iterator[Candidate]:
+        """Yield the keys of a PKCS#11 token that a URI means, each with its certificates first."""
+        ask = self._patiently(self._credentials.ask) if self._credentials.ask else None
+        try:
+            found = pkcs11.keys(pkcs11.Uri.parse(uri), self._credentials.pkcs11_provider, ask)
+        except LibsshSessionException as exc:
+            self.obstacles.append(f"publickey: {exc}")
+            return
+        for key in found:
+            for file, certificate in self._certificates:
+                if certificate.key == key.blob:
+                    yield self._by_signer(key.certified(certificate.blob), file)
+            yield self._by_signer(key)
 
     def _security_key(self, path: str, blob: bytes | None) -> Signer | None:
         """Return what signs with the device that a key file is a handle for; None if it is none, or can't be read."""
@@ -286,9 +305,10 @@ def _aside(call: Callable[[], int], deadline: float | None, selector: Selector) 
         raise
     if selector.failure is not None:
         raise selector.failure
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    return outcome[0]
+    result = outcome.pop()  # an exception has the frame that has the list
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def _join(thread: threading.Thread, deadline: float | None) -> None:

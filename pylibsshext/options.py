@@ -99,6 +99,7 @@ CONNECT_KEYWORDS = {
     "certificate_file",
     "forward_agent",
     "notify_callback",
+    "pkcs11_provider",
     "prompt_callback",
     "security_key_provider",
     "gss_auth",

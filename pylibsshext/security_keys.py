@@ -165,11 +165,11 @@ class _Middleware:
             return code or -1, None
         made = response.contents
         r, s = bytes(made.r[: made.r_length]), bytes(made.s[: made.s_length]) if made.s_length else b""
-        body = string(r) if key.type == ED25519 else string(string(_mpint(r)) + string(_mpint(s)))
+        body = string(r) if key.type == ED25519 else string(string(mpint(r)) + string(mpint(s)))
         return 0, string(key.type) + body + bytes([made.flags]) + made.counter.to_bytes(4, "big")
 
 
-def _mpint(number: bytes) -> bytes:
+def mpint(number: bytes) -> bytes:
     """Return an unsigned number as RFC 4251 section 5 has it, without its length."""
     shortest = number.lstrip(b"\0")
     return b"\0" + shortest if shortest[:1] >= b"\x80" else shortest

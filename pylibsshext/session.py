@@ -186,6 +186,7 @@ class Session:
         ``.pub`` file names a key of the agent's); ``certificate_file``, one or more certificates for them, besides each ``<key>-cert.pub``;
         ``agent``, whether its other keys are tried (as ``look_for_keys``; False: it is not asked at all), or its socket, if that is not
         ``$SSH_AUTH_SOCK``;
+        ``pkcs11_provider``, the library of a PKCS#11 token, whose keys are tried, or those that ``identities`` names by ``pkcs11:`` URIs;
         ``security_key_provider`` (``$SSH_SK_PROVIDER``), the library that reaches FIDO2 keys; ``prompt_callback``, see `keys.Ask`, for
         passphrases and PINs that are not given; ``notify_callback``, told in a sentence when a key waits for a touch;
         ``look_for_keys`` (True), the key files of ssh_config and the default ones; ``identities_only`` (False), no key of
@@ -259,6 +260,7 @@ class Session:
             identities_only=bool(given.get("identities_only", not given.get("agent", look_for_keys))),
             passphrase=passphrase,
             security_key_provider=given.get("security_key_provider") or os.environ.get("SSH_SK_PROVIDER"),
+            pkcs11_provider=given.get("pkcs11_provider"),
             ask=given.get("prompt_callback"),
             notify=given.get("notify_callback"),
             gss_auth=given.get("gss_auth"),

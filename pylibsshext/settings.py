@@ -113,7 +113,6 @@ _DEFAULTS = {
     "localcommand": ("none",),
     "remotecommand": ("none",),
     "knownhostscommand": ("none",),
-    "pkcs11provider": ("none",),
     "revokedhostkeys": ("none",),
 }
 
@@ -238,6 +237,7 @@ _MEANINGS: dict[str, tuple[str, Callable[[Config, str], Any]]] = {
     "identityfile": ("identity_files", _files),
     "kexalgorithms": ("key_exchange_algorithms", _text),
     "macs": ("macs", _text),
+    "pkcs11provider": ("pkcs11_provider", _text),
     "port": ("port", _number),
     "proxycommand": ("proxycommand", _command),
     "proxyjump": ("proxy_jump", _jump),

@@ -220,6 +220,22 @@ options:
     vars:
       - name: ansible_libssh_look_for_keys
         version_added: 9.0.0
+  pkcs11_provider:
+    description:
+      - Library of a PKCS#11 token or smart card, whose keys are tried.
+      - With C(pkcs11:) URIs (RFC 7512) in O(private_key_file) or O(identities) only those keys are. A PIN that the URI does not have
+        (C(pin-value)) is asked for on the terminal.
+    type: string
+    version_added: 9.0.0
+    ini:
+      - {section: connection, key: pkcs11_provider}
+      - {section: libssh_connection, key: pkcs11_provider}
+    env:
+      - name: ANSIBLE_PKCS11_PROVIDER
+      - name: ANSIBLE_LIBSSH_PKCS11_PROVIDER
+    vars:
+      - name: ansible_ssh_pkcs11_provider
+      - name: ansible_libssh_pkcs11_provider
   security_key_provider:
     description:
       - Library that reaches FIDO2 security keys, with OpenSSH's interface for such, for C(ed25519-sk) and C(ecdsa-sk) keys that are not in

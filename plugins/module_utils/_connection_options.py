@@ -24,6 +24,7 @@ _KEYWORDS = {
     "agent": "agent",
     "forward_agent": "forward_agent",
     "security_key_provider": "security_key_provider",
+    "pkcs11_provider": "pkcs11_provider",
     "look_for_keys": "look_for_keys",
     "host_key": "host_key",
     "host_key_alias": "host_key_alias",
@@ -55,7 +56,7 @@ _KEYWORDS = {
     "rsa_min_size": "rsa_min_size",
     "legacy_algorithms": "legacy_algorithms",
 }
-_PATHS = {"security_key_provider", "config_file"}
+_PATHS = {"pkcs11_provider", "security_key_provider", "config_file"}
 
 # These leave it to ssh_args and ssh_config, unless they differ from what the plugin's documentation has for them.
 _DEFAULTS: dict[str, object] = {"timeout": 10}

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import channel as channels, jump
+from .. import channel as channels, jump, pkcs11
 from ..errors import LibsshConnectionError, LibsshSessionException
 from ..policies import MissingHostKeyPolicy, RejectPolicy
 from . import identity, start
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MuxSession", "MuxUnavailable"]
 
-_PATHS = ("ssh_dir", "add_identity", "config_file", "security_key_provider", "unix_socket")
+_PATHS = ("ssh_dir", "add_identity", "config_file", "pkcs11_provider", "security_key_provider", "unix_socket")
 _PATH_LISTS = ("knownhosts", "global_knownhosts", "identities", "certificate_file")
 _PATIENCE = 30.0  # seconds for the holder's greeting, which needs nobody else
 
@@ -318,7 +318,7 @@ def _portable(keywords: Mapping[str, Any]) -> dict[str, Any]:
         if name in portable:
             given = portable[name]
             paths = [given] if isinstance(given, (str, bytes, os.PathLike)) else given
-            portable[name] = [path if path == "none" else _absolute(path) for path in paths]
+            portable[name] = [path if path == "none" or pkcs11.is_uri(path) else _absolute(path) for path in paths]
     if "proxy_jump" in portable:
         portable["proxy_jump"] = [_portable(hop) for hop in jump.hops(portable["proxy_jump"])] or "none"
     command = portable.get("proxycommand")

@@ -177,3 +177,40 @@ def test_token_in_the_agent(host, connect, agent, askpass, tmp_path, tokens):
         file.write_text(f"{public} token\n")
         assert connect(host, private_key=None, identities=[str(file)]).info.auth_method == "publickey"
     works("PKCS#11 tokens through the agent (SoftHSM)", host)
+
+
+def test_token(host, connect, tokens, monkeypatch):
+    """A URI names a key, the library is in it or apart, and so is the PIN; without a URI all keys of the token are tried."""
+    monkeypatch.setenv("SOFTHSM2_CONF", tokens[0]["SOFTHSM2_CONF"])
+    asked = []
+
+    def ask(question, secret):
+        asked.append((question, secret))
+        return PIN
+
+    apart = {"private_key": None, "pkcs11_provider": SOFTHSM, "prompt_callback": ask}
+    inside = f"pkcs11:token=lab;object=lab%20rsa?module-path={SOFTHSM}&pin-value={PIN}"
+    for uri in (inside, f"pkcs11:id=%02?module-path={SOFTHSM}&pin-value={PIN}"):
+        assert connect(host, private_key=None, identities=[uri]).info.auth_method == "publickey"
+    assert connect(host, **apart, identities=["pkcs11:object=lab%20ecdsa;type=private"]).info.auth_method == "publickey"
+    assert connect(host, **apart).info.auth_method == "publickey"
+    assert asked == [("PIN of the token lab: ", True)] * 2
+    works("PKCS#11 tokens without an agent (SoftHSM)", host)
+
+
+def test_token_that_fails(host, connect, tokens, monkeypatch, tmp_path):
+    """A wrong PIN, nobody to give one, a key or a library that isn't there: told, and no PIN in the text."""
+    monkeypatch.setenv("SOFTHSM2_CONF", tokens[0]["SOFTHSM2_CONF"])
+    (tmp_path / "none.so").write_bytes(b"no library")
+    module = f"module-path={SOFTHSM}"
+    for uri, text in {
+        f"pkcs11:token=lab?{module}&pin-value=98765": "the PIN of the token is wrong",
+        f"pkcs11:token=lab?{module}": "nobody is here to give the PIN of the token lab",
+        f"pkcs11:token=other?{module}&pin-value=98765": "pkcs11:token=other: no token has such a key",
+        f"pkcs11:serial=1?{module}&pin-value=98765": "of a PKCS#11 URI token, object, id",
+        "pkcs11:token=lab?pin-value=98765": "set pkcs11_provider to the token's library",
+        f"pkcs11:?module-path={tmp_path}/none.so": "none.so cannot be used",
+    }.items():
+        with pytest.raises(AuthenticationError, match=text) as caught:
+            connect(host, private_key=None, identities=[uri])
+        assert "98765" not in str(caught.value)

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Keys in PKCS#11 tokens without an agent: named by URIs (RFC 7512), used through the token's own library (PKCS#11 2.40).
+
+The library is loaded when a login needs it, and called through its function list, so that no engine or provider of OpenSSL is in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from ctypes import POINTER, byref, c_ubyte, c_ulong, c_void_p
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from .agent import string
+from .errors import KeyImportError, LibsshSessionException
+from .security_keys import mpint
+
+PREFIX = "pkcs11:"
+
+# Numbers of PKCS#11 2.40: functions by their place in the list, then return values, flags, attributes and mechanisms.
+_INITIALIZE, _SLOTS, _TOKEN_INFO, _OPEN, _CLOSE, _LOGIN = 0, 4, 6, 12, 13, 18
+_GET, _FIND_INIT, _FIND, _FIND_FINAL, _SIGN_INIT, _SIGN = 24, 26, 27, 28, 42, 43
+_FUNCTIONS = 68
+_OK, _PIN_INCORRECT, _PIN_LOCKED, _LOGGED_IN, _INITIALIZED = 0, 0xA0, 0xA4, 0x100, 0x191
+_OS_LOCKING, _SERIAL, _LOGIN_REQUIRED, _TOKEN_INITIALIZED, _USER = 2, 4, 4, 0x400, 1
+_CLASS, _LABEL, _KEY_TYPE, _ID, _MODULUS, _EXPONENT, _EC_PARAMS, _EC_POINT = 0, 3, 0x100, 0x102, 0x120, 0x122, 0x180, 0x181
+_PUBLIC, _PRIVATE = 2, 3
+_RSA, _EC = 0, 3
+_RSA_PKCS, _ECDSA = 1, 0x1041
+_MOST = 1 << 14  # bytes of an attribute or a signature
+_MOST_KEYS = 64
+_WORD = ctypes.sizeof(c_ulong)
+
+_CURVES = {
+    bytes.fromhex("06082a8648ce3d030107"): ("nistp256", "sha256"),
+    bytes.fromhex("06052b81040022"): ("nistp384", "sha384"),
+    bytes.fromhex("06052b81040023"): ("nistp521", "sha512"),
+}
+# The signatures of RSA by the agent's flags: name, hash, and the hash's DigestInfo (RFC 8017 section 9.2).
+_SIGNATURES = {
+    0: (b"ssh-rsa", "sha1", bytes.fromhex("3021300906052b0e03021a05000414")),
+    2: (b"rsa-sha2-256", "sha256", bytes.fromhex("3031300d060960864801650304020105000420")),
+    4: (b"rsa-sha2-512", "sha512", bytes.fromhex("3051300d060960864801650304020305000440")),
+}
+
+
+def is_uri(path: Any) -> bool:
+    """Return whether what stands for a key file is a URI instead."""
+    return isinstance(path, str) and path.startswith(PREFIX)
+
+
+class Uri(NamedTuple):
+    """What a URI says: which token, which key, and how to get to it; None where it doesn't say."""
+
+    name: str
+    token: bytes | None = None
+    label: bytes | None = None
+    id: bytes | None = None
+    module: str | None = None
+    pin: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Uri:
+        """Read one; what narrows a choice in ways that are not known here is an error."""
+        path, _, query = text[len(PREFIX) :].partition("?")
+        found = {}
+        for part in [*filter(None, path.split(";")), *filter(None, query.split("&"))]:
+            name, _, value = part.partition("=")
+            found[name] = unquote_to_bytes(value)
+        unknown = set(found) - {"token", "object", "id", "type", "module-path", "pin-value"}
+        if unknown or found.get("type", b"private") not in (b"private", b"public"):
+            raise KeyImportError(f"{PREFIX}{path}: of a PKCS#11 URI token, object, id, module-path and pin-value are known")
+        module, pin = (found[name].decode() if name in found else None for name in ("module-path", "pin-value"))
+        return cls(f"{PREFIX}{path}", found.get("token"), found.get("object"), found.get("id"), module, pin)
+
+
+class _TokenInfo(ctypes.Structure):
+    _fields_ = (
+        ("label", c_ubyte * 32),
+        ("about", c_ubyte * 64),
+        ("flags", c_ulong),
+        ("numbers", c_ulong * 10),
+        ("versions", c_ubyte * 4),
+        ("time", c_ubyte * 16),
+    )
+
+
+class _Attribute(ctypes.Structure):
+    _fields_ = (("type", c_ulong), ("value", c_void_p), ("length", c_ulong))
+
+
+class _Mechanism(ctypes.Structure):
+    _fields_ = (("type", c_ulong), ("parameter", c_void_p), ("length", c_ulong))
+
+
+class _Arguments(ctypes.Structure):
+    _fields_ = (("mutex", c_void_p * 4), ("flags", c_ulong), ("reserved", c_void_p))
+
+
+class _List(ctypes.Structure):
+    _fields_ = (("version", c_ubyte * 2), ("functions", c_void_p * _FUNCTIONS))
+
+
+class Module:
+    """A token's library."""
+
+    def __init__(self, path: str) -> None:
+        self._functions = POINTER(_List)()
+        try:
+            library = ctypes.CDLL(os.path.expanduser(path))
+            library.C_GetFunctionList.restype = c_ulong
+            failed = library.C_GetFunctionList(byref(self._functions))
+        except (OSError, AttributeError) as exc:
+            raise LibsshSessionException(f"pkcs11_provider: {path} cannot be used: {exc}") from exc
+        arguments = _Arguments(flags=_OS_LOCKING)
+        code = failed or self._code(_INITIALIZE, byref(arguments))
+        if code not in (_OK, _INITIALIZED):
+            raise LibsshSessionException(f"pkcs11_provider: {path} cannot be used: error {code:#x}")
+
+    def _code(self, function: int, *arguments: Any) -> int:
+        call = ctypes.CFUNCTYPE(c_ulong)(self._functions.contents.functions[function])
+        return int(call(*[c_ulong(one) if isinstance(one, int) else one for one in arguments]))
+
+    def call(self, function: int, *arguments: Any) -> None:
+        """Call a function by its place in the list; numbers are passed as CK_ULONG."""
+        code = self._code(function, *arguments)
+        if code == _PIN_INCORRECT:
+            raise LibsshSessionException("the PIN of the token is wrong")
+        if code == _PIN_LOCKED:
+            raise LibsshSessionException("the PIN of the token is locked")
+        if code not in (_OK, _LOGGED_IN):
+            raise LibsshSessionException(f"the PKCS#11 token failed: error {code:#x}")
+
+    def slots(self, wanted: bytes | None) -> Iterator[tuple[int, str, bool]]:
+        """Yield number, label, and whether it wants a login, of the slots with a token (labelled *wanted*)."""
+        count = c_ulong(_MOST_KEYS)
+        numbers = (c_ulong * _MOST_KEYS)()
+        self.call(_SLOTS, c_ubyte(1), numbers, byref(count))
+        for number in numbers[: count.value]:
+            info = _TokenInfo()
+            self.call(_TOKEN_INFO, number, byref(info))
+            label = bytes(info.label).rstrip(b" \0")
+            if info.flags & _TOKEN_INITIALIZED and wanted in (None, label):
+                yield number, label.decode(errors="replace"), bool(info.flags & _LOGIN_REQUIRED)
+
+    @contextlib.contextmanager
+    def session(self, slot: int, pin: Callable[[], str] | None = None) -> Iterator[c_ulong]:
+        """Open a session, logged in if there is a PIN to do it with."""
+        handle = c_ulong()
+        self.call(_OPEN, slot, _SERIAL, c_void_p(), c_void_p(), byref(handle))
+        try:
+            if pin is not None:
+                secret = pin().encode()
+                self.call(_LOGIN, handle, _USER, secret, len(secret))
+            yield handle
+        finally:
+            self._code(_CLOSE, handle)
+
+    def find(self, session: c_ulong, **wanted: bytes | None) -> list[int]:
+        """Return the objects with these attributes: ``kind``, ``label``, ``id``."""
+        numbers = {"kind": _CLASS, "label": _LABEL, "id": _ID}
+        given = [(numbers[name], value) for name, value in wanted.items() if value is not None]
+        buffers = [ctypes.create_string_buffer(value, len(value)) for _, value in given]
+        template = (_Attribute * len(given))(
+            *(_Attribute(kind, ctypes.addressof(buffer), len(buffer)) for (kind, _), buffer in zip(given, buffers))
+        )
+        found, count = (c_ulong * _MOST_KEYS)(), c_ulong()
+        self.call(_FIND_INIT, session, template, len(given))
+        try:
+            self.call(_FIND, session, found, _MOST_KEYS, byref(count))
+        finally:
+            self.call(_FIND_FINAL, session)
+        return list(found[: count.value])
+
+    def attribute(self, session: c_ulong, key: int, kind: int) -> bytes:
+        """Return an attribute of an object."""
+        buffer = ctypes.create_string_buffer(_MOST)
+        attribute = _Attribute(kind, ctypes.addressof(buffer), _MOST)
+        self.call(_GET, session, key, byref(attribute), 1)
+        return buffer.raw[: attribute.length]
+
+    def sign(self, session: c_ulong, key: int, mechanism: int, data: bytes) -> bytes:
+        """Return a signature of the token's."""
+        self.call(_SIGN_INIT, session, byref(_Mechanism(mechanism)), key)
+        buffer, length = ctypes.create_string_buffer(_MOST), c_ulong(_MOST)
+        self.call(_SIGN, session, data, len(data), buffer, byref(length))
+        return buffer.raw[: length.value]
+
+
+class TokenKey:
+    """A key in a token, as one that somebody else signs with."""
+
+    cure = "pkcs11_provider"
+
+    def __init__(
+        self,
+        module: Module,
+        slot: int,
+        id_: bytes,
+        blob: bytes,
+        hash_: str,
+        pin: Callable[[], str] | None,
+        name: str,
+        shown: bytes | None = None,
+    ) -> None:
+        self.blob = shown or blob
+        self.name = name
+        self._about = module, slot, id_, blob, hash_, pin, name
+
+    def certified(self, certificate: bytes) -> TokenKey:
+        """Return the key with a certificate."""
+        return TokenKey(*self._about, certificate)
+
+    def sign(self, data: bytes, flags: int) -> bytes:
+        """Have the token sign."""
+        module, slot, id_, blob, hash_, pin, name = self._about
+        with module.session(slot, pin) as session:
+            found = module.find(session, kind=_number(_PRIVATE), id=id_)
+            if not found:
+                raise LibsshSessionException(f"the token has no private key for {name}")
+            if hash_:
+                raw = module.sign(session, found[0], _ECDSA, hashlib.new(hash_, data).digest())
+                half = len(raw) // 2
+                return string(blob[4 : 4 + blob[3]]) + string(string(mpint(raw[:half])) + string(mpint(raw[half:])))
+            kind, digest, info = _SIGNATURES.get(flags, _SIGNATURES[0])
+            raw = module.sign(session, found[0], _RSA_PKCS, info + hashlib.new(digest, data).digest())
+            return string(kind) + string(raw)
+
+
+def keys(uri: Uri, provider: str | None, ask: Callable[[str, bool], str | None] | None) -> list[TokenKey]:
+    """Return the keys that a URI means, by the library that it or *provider* names; *ask* is for a PIN that it doesn't have."""
+    path = uri.module or provider
+    if not path:
+        raise LibsshSessionException(f"{uri.name}: set pkcs11_provider to the token's library, or give it as module-path")
+    module = Module(path)
+    found = []
+    for slot, token, wants_login in module.slots(uri.token):
+        pin = _Pin(uri, token, ask) if wants_login else None
+        with module.session(slot) as session:
+            for key in module.find(session, kind=_number(_PUBLIC), label=uri.label, id=uri.id):
+                public = _public(module, session, key)
+                if public is not None:
+                    blob, hash_ = public
+                    label = module.attribute(session, key, _LABEL).decode(errors="replace")
+                    id_ = module.attribute(session, key, _ID)
+                    found.append(TokenKey(module, slot, id_, blob, hash_, pin, f"the token {token}'s {label}"))
+    if not found:
+        raise KeyImportError(f"{uri.name}: no token has such a key")
+    return found
+
+
+class _Pin:
+    """A token's PIN, asked for once."""
+
+    def __init__(self, uri: Uri, token: str, ask: Callable[[str, bool], str | None] | None) -> None:
+        self._pin = uri.pin
+        self._token = token
+        self._ask = ask
+
+    def __call__(self) -> str:
+        if not self._pin and self._ask:
+            self._pin = self._ask(f"PIN of the token {self._token}: ", True)
+        if not self._pin:
+            raise LibsshSessionException(f"nobody is here to give the PIN of the token {self._token}")
+        return self._pin
+
+
+def _public(module: Module, session: c_ulong, key: int) -> tuple[bytes, str] | None:
+    """Return a public key's blob (RFC 4253 section 6.6) and, of ECDSA, the hash; None of a kind that SSH does not know."""
+    kind = int.from_bytes(module.attribute(session, key, _KEY_TYPE), sys.byteorder)
+    if kind == _RSA:
+        exponent, modulus = (mpint(module.attribute(session, key, which)) for which in (_EXPONENT, _MODULUS))
+        return string(b"ssh-rsa") + string(exponent) + string(modulus), ""
+    curve = _CURVES.get(module.attribute(session, key, _EC_PARAMS)) if kind == _EC else None
+    if curve is None:
+        return None
+    name, hash_ = curve
+    point = module.attribute(session, key, _EC_POINT)  # DER of an octet string, whose length may take a byte more
+    point = point[3:] if point[1] == 0x81 else point[2:]
+    return string(f"ecdsa-sha2-{name}".encode()) + string(name.encode()) + string(point), hash_
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(_WORD, sys.byteorder)
