@@ -205,7 +205,7 @@ def comparison() -> str:
         here = verdicts[0].here
         reasons = dict.fromkeys(reason for each in verdicts for reason in each.why)
         place = f"[`{here}`](#{here})" if here else "**not there**"
-        text = " ".join([place + (". " if reasons and here else ": " if reasons else ""), *reasons]).replace("|", "\\|")
+        text = " ".join([place + ("." if reasons and here else ":" if reasons else ""), *reasons]).replace("|", "\\|")
         rows.append(f"| `{name}` | {' | '.join('yes' if option else '' for option in found)} | {text.strip()} |")
     own = sorted(set(ours()) - {verdict(option).here for plugin in theirs().values() for option in plugin.values()})
     return "\n".join([*rows, "", "Only here: " + ", ".join(f"[`{name}`](#{name})" for name in own) + "."])
