@@ -228,7 +228,7 @@ options:
     type: string
     version_added: 9.0.0
     ini:
-      - {section: connection, key: pkcs11_provider}
+      - {section: ssh_connection, key: pkcs11_provider}
       - {section: libssh_connection, key: pkcs11_provider}
     env:
       - name: ANSIBLE_PKCS11_PROVIDER
