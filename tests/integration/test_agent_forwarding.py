@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import gc
 import os
-import subprocess
 import threading
 import time
 
 import pytest
 
 from pylibsshext.mux.client import MuxSession
+from tests.lab import agents
 from tests.lab.works import works
 
 from . import mux_lab
@@ -21,17 +21,9 @@ from .conftest import login
 @pytest.fixture
 def agent(lab, tmp_path, monkeypatch):
     """An agent that holds the lab's key."""
-    path = str(tmp_path / "agent")
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
-    try:
-        while not os.path.exists(path):
-            assert process.poll() is None
+    with agents.ssh_agent(tmp_path, lab.key) as path:
         monkeypatch.setenv("SSH_AUTH_SOCK", path)
-        subprocess.run(["ssh-add", "-q", str(lab.key)], check=True, stderr=subprocess.DEVNULL)
         yield path
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture

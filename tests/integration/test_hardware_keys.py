@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pylibsshext.errors import AuthenticationError
-from tests.lab import bad
+from tests.lab import agents, bad
 from tests.lab.fixtures import missing, new_hosts
 from tests.lab.works import works
 
@@ -106,16 +106,10 @@ def host(lab, keys, tokens):
 @pytest.fixture
 def agent(tmp_path, provider, tokens, monkeypatch):
     """An agent that may use both."""
-    path = str(tmp_path / "agent")
-    environment = {**os.environ, **tokens[0], "LAB_PIN": PIN}
-    words = ["ssh-agent", "-D", "-a", path, "-P", f"{provider},{os.path.realpath(SOFTHSM)}"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    while not os.path.exists(path):
-        assert process.poll() is None
-    monkeypatch.setenv("SSH_AUTH_SOCK", path)
-    yield path
-    process.terminate()
-    process.wait()
+    allowed = ("-P", f"{provider},{os.path.realpath(SOFTHSM)}")
+    with agents.ssh_agent(tmp_path, options=allowed, LAB_PIN=PIN, **tokens[0]) as path:
+        monkeypatch.setenv("SSH_AUTH_SOCK", path)
+        yield path
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import base64
-import os
-import signal
 import socket
 import struct
 import subprocess
@@ -15,6 +13,7 @@ import pytest
 
 from pylibsshext.errors import AuthenticationError, KeyImportError, LibsshSessionException
 from pylibsshext.session import Session
+from tests.lab import agents
 
 
 def keygen(*arguments):
@@ -35,12 +34,9 @@ def offers(host):
 @pytest.fixture
 def agent(tmp_path, monkeypatch):
     """An empty ssh-agent; ``agent(path, ...)`` loads keys."""
-    path = tmp_path / "agent"
-    out = subprocess.run(["ssh-agent", "-s", "-a", path], check=True, capture_output=True, text=True).stdout
-    pid = int(out.partition("SSH_AGENT_PID=")[2].partition(";")[0])
-    monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
-    yield lambda *keys: subprocess.run(["ssh-add", "-q", *map(str, keys)], check=True, capture_output=True)
-    os.kill(pid, signal.SIGTERM)
+    with agents.ssh_agent(tmp_path) as path:
+        monkeypatch.setenv("SSH_AUTH_SOCK", path)
+        yield lambda *keys: agents.load(path, *keys)
 
 
 @pytest.fixture

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 
 import pytest
 
 from pylibsshext.errors import AuthenticationError
-from tests.lab import servers
+from tests.lab import agents, servers
 from tests.lab.works import works
 
 SERVERS = ("openssh", "openssh-8.4", "openssh-10.0", "dropbear", "tinysshd")
@@ -48,15 +47,9 @@ def host(request, other_server, keys):
 @pytest.fixture
 def agent(keys, tmp_path, monkeypatch):
     """An agent with a stranger's key and one that is known."""
-    path = str(tmp_path / "agent")
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
-    while not os.path.exists(path):
-        assert process.poll() is None
-    monkeypatch.setenv("SSH_AUTH_SOCK", path)
-    subprocess.run(["ssh-add", "-q", keys / "ca", keys / "ed25519"], check=True, capture_output=True)
-    yield path
-    process.terminate()
-    process.wait()
+    with agents.ssh_agent(tmp_path, keys / "ca", keys / "ed25519") as path:
+        monkeypatch.setenv("SSH_AUTH_SOCK", path)
+        yield path
 
 
 def test_logins(host, connect, keys, agent):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 
@@ -12,7 +11,7 @@ import pytest
 from pylibsshext import auth
 from pylibsshext.errors import AuthenticationError, KeyImportError, LibsshSessionException
 from pylibsshext.session import Session
-from tests.lab import servers
+from tests.lab import agents, servers
 from tests.lab.bad import Round
 from tests.lab.fixtures import missing
 
@@ -229,17 +228,9 @@ def test_login_as_another_user(passwords, connect):
 @pytest.fixture
 def agent(sshd, tmp_path, monkeypatch):
     """An agent that holds the lab's key."""
-    path = str(tmp_path / "agent")
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
-    try:
-        while not os.path.exists(path):
-            assert process.poll() is None
+    with agents.ssh_agent(tmp_path, sshd.key) as path:
         monkeypatch.setenv("SSH_AUTH_SOCK", path)
-        subprocess.run(["ssh-add", "-q", str(sshd.key)], check=True, stderr=subprocess.DEVNULL)
         yield path
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.mark.usefixtures("agent")

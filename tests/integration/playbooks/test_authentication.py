@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from tests.lab import servers
+from tests.lab import agents, servers
 from tests.lab.fixtures import missing, new_hosts
 
 from .runner import Ansible
@@ -70,17 +70,8 @@ def server(lab, material):
 @pytest.fixture
 def agent(tmp_path, material, lab):
     """The socket of an agent that holds seven strangers' keys before the one that is known."""
-    path = str(tmp_path / "agent")
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
-    try:
-        while not os.path.exists(path):
-            assert process.poll() is None
-        keys = [*(str(material / f"stranger{i}") for i in range(7)), str(lab.key)]
-        subprocess.run(["ssh-add", "-q", *keys], check=True, env={**os.environ, "SSH_AUTH_SOCK": path}, capture_output=True)
+    with agents.ssh_agent(tmp_path, *(material / f"stranger{i}" for i in range(7)), lab.key) as path:
         yield path
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def add(ansible: Ansible, server, name: str, expect: str = "root", user: str = "root", **variables):
