@@ -36,7 +36,7 @@ from ._sftp.tickets import attributes_of, handle_of
 from .errors import LibsshException
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
     from .session import Session
@@ -249,21 +249,17 @@ class SFTP(Names):
             client.tidy()
 
     def _sweep(self, litter: set[bytes]) -> None:
-        """Remove unfinished files; a server that does not answer is not waited for as long as it would be for an answer."""
+        """Remove unfinished files; the caller is not kept waiting for long by a server that does not answer."""
+        if not litter:
+            return
         patience = SWEEP if self.timeout is None else min(SWEEP, self.timeout)
-        try:
-            for name in litter:
-                client = self._client
-                allowed, client.timeout = client.timeout, patience
-                try:
-                    client.wait(client.request(p.REMOVE, p.string(name), about=p.from_path(name)))
-                except (SFTPFileNotFoundError, SFTPPermissionError):
-                    continue  # never made, or the server will not have it removed
-                finally:
-                    client.timeout = allowed
-        except SFTPError as exc:
-            # The transfer's own failure is on its way to the caller, and says more.
-            log.debug("unfinished files may be left: %s", exc)
+        if self._current.broken is None:
+            _remove(self._current, litter, patience)
+            return
+        # Opening a channel has a patience of its own, hence the thread.
+        sweeper = threading.Thread(target=_remove_by_another, args=(self._open_client, set(litter), patience), daemon=True)
+        sweeper.start()
+        sweeper.join(patience)
 
     @staticmethod
     def _is_directory(client: Client, path: bytes) -> bool:
@@ -330,6 +326,35 @@ def _open_client(session: Session, timeout: float | None, command: str | None) -
     client = Client(channel, timeout)
     client.draft_symlinks = any(name in (session.info.server_banner or "") for name in DRAFT_SYMLINKS)
     return client
+
+
+def _remove(client: Client, litter: set[bytes], patience: float) -> None:
+    """Remove files, waiting *patience* seconds for each answer."""
+    allowed, client.timeout = client.timeout, patience
+    try:
+        for name in litter:
+            try:
+                client.wait(client.request(p.REMOVE, p.string(name), about=p.from_path(name)))
+            except (SFTPFileNotFoundError, SFTPPermissionError):
+                continue  # never made, or the server will not have it removed
+    except SFTPError as exc:
+        # The transfer's own failure is on its way to the caller, and says more.
+        log.debug("unfinished files may be left: %s", exc)
+    finally:
+        client.timeout = allowed
+
+
+def _remove_by_another(open_client: Callable[[], Client], litter: set[bytes], patience: float) -> None:
+    """Remove files over a channel of its own."""
+    try:
+        client = open_client()
+    except SFTPError as exc:
+        log.debug("unfinished files may be left: %s", exc)
+        return
+    try:
+        _remove(client, litter, patience)
+    finally:
+        client.close()
 
 
 def _is_path(value: object) -> bool:

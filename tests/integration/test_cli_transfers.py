@@ -254,6 +254,19 @@ def test_an_interrupted_copy_leaves_no_litter(command, place, relay, direction, 
     assert "Traceback" not in terminal.said
 
 
+def test_ctrl_c_while_the_server_is_frozen(command, place, relay):
+    """A server that does not answer any more does not keep the user waiting."""
+    command.host, link = relay(command.host, rate=4e6)
+    terminal = command.at_terminal("put", "big", f"HOST:{place}/far/x")
+    terminal.wait_for(r"[1-9]\d?%")
+    link.freeze()
+    began = time.monotonic()
+    terminal.type("\x03")
+    assert terminal.end(60) == 130
+    assert time.monotonic() - began < 8
+    assert not (place / "far/x").exists()
+
+
 def test_a_password_and_an_unknown_host_are_asked_for(command, place):
     """At a terminal the user decides about the host key, and types the password; neither is echoed nor kept."""
     if not command.host.has_accounts:

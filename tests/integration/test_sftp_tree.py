@@ -10,7 +10,7 @@ import stat
 import pytest
 
 from pylibsshext._sftp import tree
-from pylibsshext.sftp import SFTPError
+from pylibsshext.sftp import Observer, SFTPError
 
 from .sftp_pipe import connect
 
@@ -187,3 +187,53 @@ def test_few_handles(sftp, source, tmp_path, monkeypatch):
     monkeypatch.setattr(tree, "at_once", lambda _client: 1)
     sftp.put(source, tmp_path / "target", recursive=True)
     assert content(tmp_path / "target") == content(source)
+
+
+class Witness(Observer):
+    """An observer that lets the others go on."""
+
+    def __init__(self):
+        self.plan = None
+        self.done = {}
+        self.failures = {}
+
+    def __call__(self, done, total, name):
+        self.done[name] = done
+
+    def planned(self, size, files):
+        self.plan = size, files
+
+    def ended(self, name):
+        self.done[name] = "ended"
+
+    def failed(self, name, error):
+        self.failures[name] = error.errno
+        return True
+
+
+@pytest.mark.parametrize("direction", ["put", "get"])
+def test_an_observer_may_let_the_others_go_on(sftp, tmp_path, direction):
+    """It learns what is to come and how each file ended; a failure is one file's, and leaves nothing unfinished."""
+    (tmp_path / "source").mkdir()
+    for number in range(5):
+        (tmp_path / "source" / f"{number}").write_bytes(b"x" * number)
+    (tmp_path / "target/3").mkdir(parents=True)  # a directory in the way of a file
+    witness = Witness()
+    getattr(sftp, direction)(tmp_path / "source", tmp_path / "target", recursive=True, progress=witness)
+    assert witness.plan == (10, 5)
+    assert witness.failures == {f"{tmp_path}/source/3": errno.EISDIR}
+    assert witness.done == {f"{tmp_path}/source/{number}": "ended" for number in (0, 1, 2, 4)}
+    assert sorted(os.listdir(tmp_path / "target")) == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("direction", ["put", "get"])
+def test_many_files_at_once(sftp, tmp_path, direction):
+    """Pairs of paths are copied each to its own target; without an observer the first failure ends it."""
+    pairs = [(tmp_path / f"{number}", tmp_path / f"copy of {number}") for number in range(100)]
+    for source, _ in pairs:
+        source.write_bytes(os.urandom(3000))
+    copy = getattr(sftp, f"{direction}_files")
+    copy(pairs, most=30)
+    assert all(source.read_bytes() == target.read_bytes() for source, target in pairs)
+    with pytest.raises(FileNotFoundError):
+        copy([(tmp_path / "missing", tmp_path / "x")])
