@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeVar
 from . import _core, certificates, hostkeys, kbdint, keys, pkcs11
 from .agent import Agent, AgentError, Selector, Signer
 from .errors import KeyImportError, LibsshSessionException, LibsshSessionTimeout
-from .security_keys import SecurityKey
 
 T = TypeVar("T")
 
@@ -210,9 +209,13 @@ class Candidates:
         except KeyImportError as exc:
             self.obstacles.append(f"publickey: {exc}")
             return None
+        if handle is None:
+            return None
+        from .security_keys import SecurityKey  # as in `keys.security_key`
+
         credentials = self._credentials
         ask = self._patiently(credentials.ask) if credentials.ask else None
-        return handle and SecurityKey(handle, path, credentials.security_key_provider, ask, credentials.notify)
+        return SecurityKey(handle, path, credentials.security_key_provider, ask, credentials.notify)
 
     def _load(self, path: str) -> _core.Key:
         if path.endswith(".pub"):

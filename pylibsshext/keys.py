@@ -7,10 +7,14 @@ import base64
 import binascii
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from . import _core, certificates, hostkeys, security_keys
-from .agent import string, strings
+from . import _core, certificates, hostkeys
+from .agent import strings
 from .errors import KeyImportError
+
+if TYPE_CHECKING:
+    from . import security_keys
 
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
 
@@ -52,8 +56,10 @@ def security_key(path: str, blob: bytes | None) -> security_keys.Handle | None:
 
     One with a passphrase, which libssh keeps to itself, is refused: a handle is of no use without the device.
     """
-    if blob is None or path.endswith(".pub") or not blob.startswith(tuple(map(string, security_keys.TYPES))):
+    if blob is None or path.endswith(".pub") or not blob[4:].startswith(b"sk-"):
         return None
+    from .security_keys import parse  # ctypes takes its time to load, and few have such keys
+
     text = read(path)
     raw = _openssh_body(text)
     if raw is None:
@@ -64,7 +70,7 @@ def security_key(path: str, blob: bytes | None) -> security_keys.Handle | None:
     for _ in range(3):  # cipher, KDF, its options
         rest = rest[4 + int.from_bytes(rest[:4], "big") :]
     fields = strings(rest[4:])
-    return security_keys.parse(blob, fields[1]) if len(fields) > 1 else None
+    return parse(blob, fields[1]) if len(fields) > 1 else None
 
 
 def with_certificate(key: _core.Key, text: str | bytes, name: str = "certificate") -> _core.Key:
