@@ -864,17 +864,23 @@ from ansible.utils.display import Display
 _PLUGINS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def _beside(name: str) -> ModuleType:
-    """Return a module of this collection's module_utils, imported by Python's own machinery.
+class _Beside:
+    """A module of this collection's module_utils, imported when it is first used, and by Python's own machinery.
 
     Ansible's compiles what it imports from a collection anew in each process, and so for each task. Python keeps what it compiled.
     """
+
     package = "ansible_netcommon_module_utils"
-    if package not in sys.modules:
-        spec = importlib.machinery.ModuleSpec(package, None, is_package=True)
-        spec.submodule_search_locations = [os.path.join(_PLUGINS, "module_utils")]
-        sys.modules[package] = importlib.util.module_from_spec(spec)
-    return importlib.import_module(f"{package}.{name}")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        if self.package not in sys.modules:
+            spec = importlib.machinery.ModuleSpec(self.package, None, is_package=True)
+            spec.submodule_search_locations = [os.path.join(_PLUGINS, "module_utils")]
+            sys.modules[self.package] = importlib.util.module_from_spec(spec)
+        return getattr(importlib.import_module(f"{self.package}.{self._name}"), attribute)
 
 
 def _define_options() -> None:
@@ -891,17 +897,18 @@ if TYPE_CHECKING:
     from ..module_utils import _bundled, _clixml, _command, _connection_options, _escalation, _session, _ssh_args, _transfers
 else:
     _bundled, _clixml, _command, _connection_options, _escalation, _session, _ssh_args, _transfers = map(
-        _beside,
+        _Beside,
         ("_bundled", "_clixml", "_command", "_connection_options", "_escalation", "_session", "_ssh_args", "_transfers"),
     )
 _define_options()
-destination = _connection_options.destination
 
 display = Display()
 
 # From this verbosity on libssh's own log is shown, with this much of it: a number of libssh's.
 _LOG_VERBOSITY = 5
 _LOG_DETAIL = 3
+
+_LOGGER = "ansible-pylibssh"  # the library's
 
 _LONGEST_PAUSE = 30  # seconds between two attempts to connect
 
@@ -934,7 +941,7 @@ class Connection(ConnectionBase):
     has_pipelining = True
 
     _session: Any = None
-    _transfers: Any = None
+    _mover: Any = None
     _wanted: Mapping[str, Any] = MappingProxyType({})
     _log: logging.Handler = logging.NullHandler()
 
@@ -977,14 +984,14 @@ class Connection(ConnectionBase):
         if not os.path.exists(to_bytes(in_path, errors="surrogate_or_strict")):
             raise AnsibleFileNotFound(file_name=in_path)
         with self._ansible_errors(f"put {out_path}"):
-            self._transfers.put(in_path, self._remote_path(out_path))
+            self._files().put(in_path, self._remote_path(out_path))
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
         """Copy a file from the host."""
         super().fetch_file(in_path, out_path)
         display.vvv(f"FETCH {in_path} TO {out_path}", host=self._host)
         with self._ansible_errors(f"fetch {in_path}"):
-            self._transfers.fetch(self._remote_path(in_path), out_path)
+            self._files().fetch(self._remote_path(in_path), out_path)
 
     def is_pipelining_enabled(self, wrap_async: bool = False) -> bool:
         """Whether modules are fed to their interpreter; PowerShell gets them in no other way."""
@@ -1005,12 +1012,12 @@ class Connection(ConnectionBase):
 
     def close(self) -> None:
         """End the session, if there is one."""
-        session, self._session, self._transfers = self._session, None, None
+        session, self._session, self._mover = self._session, None, None
         self._connected = False
         if session:
             display.vvv("CLOSE LIBSSH CONNECTION", host=self._host)
             session.close()
-            self._library.logging.logger.removeHandler(self._log)
+            logging.getLogger(_LOGGER).removeHandler(self._log)
 
     def set_options(self, *args: Any, **kwargs: Any) -> None:
         """Take new options; in a loop each item may bring its own, and its own host."""
@@ -1021,7 +1028,7 @@ class Connection(ConnectionBase):
     def _connect(self) -> Connection:
         if not self._connected:
             self._wanted = self._read_options()
-            display.vvv(f"ESTABLISH LIBSSH CONNECTION TO {destination(self._wanted)}", host=self._host)
+            display.vvv(f"ESTABLISH LIBSSH CONNECTION TO {_connection_options.destination(self._wanted)}", host=self._host)
             self._follow_log()
             if self.get_option("use_persistent_connections"):
                 display.warning(
@@ -1029,10 +1036,15 @@ class Connection(ConnectionBase):
                 )
             with self._ansible_errors("connect"):
                 self._session = self._open_session()
-            method = self.get_option("transfer_method")
-            self._transfers = _transfers.Transfers(self._library, self._session, method, self._shell.quote, self._report)
             self._connected = True
         return self
+
+    def _files(self) -> Any:
+        """Return what moves files."""
+        if self._mover is None:
+            method = self.get_option("transfer_method")
+            self._mover = _transfers.Transfers(self._library, self._session, method, self._shell.quote, self._report)
+        return self._mover
 
     def _open_session(self) -> Any:
         """Return a session; try again what may go better the next time."""
@@ -1073,13 +1085,15 @@ class Connection(ConnectionBase):
         options["password"] = options["password"] or self._play_context.password
         lines = [self.get_option(name) for name in ("ssh_args", "ssh_common_args", "ssh_extra_args")]
         try:
-            arguments = _ssh_args.parse(*lines)
+            arguments = _ssh_args.parse(*lines) if any(lines) else None
         except ValueError as exc:
             raise AnsibleError(f"Can't read ssh_args, ssh_common_args or ssh_extra_args: {exc}") from exc
         try:
             options["proxy_jump"] = _connection_options.hops(options["proxy_jump"])
         except ValueError as exc:
             raise AnsibleError(f"Can't read proxy_jump (ansible_libssh_proxy_jump): {exc}") from exc
+        if arguments is None:
+            return _connection_options.merged({**options, "ssh_options": []}, {})
         unhonoured = self._library.settings.unhonoured(arguments.lines) if arguments.lines else []
         for ignored in [*arguments.ignored, *unhonoured]:
             display.warning(f"ansible.netcommon.libssh can't honour this of ssh_args, and goes without it: {ignored}")
@@ -1122,21 +1136,21 @@ class Connection(ConnectionBase):
     def _answer(self, question: str, secret: bool) -> str | None:
         """Have a question of the login answered on the terminal; None if there is none."""
         try:
-            answer = display.prompt_until(f"{destination(self._wanted)} asks: {question}", private=secret)
+            answer = display.prompt_until(f"{_connection_options.destination(self._wanted)} asks: {question}", private=secret)
         except (AnsiblePromptNoninteractive, AnsiblePromptInterrupt):
             return None
         return str(to_text(answer))
 
     def _notify(self, message: str) -> None:
         """Tell the user what to do."""
-        display.display(f"{destination(self._wanted)}: {message}")
+        display.display(f"{_connection_options.destination(self._wanted)}: {message}")
 
     def _follow_log(self) -> None:
         """Show libssh's log where it is asked for, and keep it out of all other logs."""
-        logger = self._library.logging.logger
+        logger = logging.getLogger(_LOGGER)
         logger.propagate = False
         detail = self._log_detail
-        logger.setLevel(self._library.logging.LOG_MAP_REV[detail])
+        logger.setLevel(self._library.logging.LOG_MAP_REV[detail] if detail else logging.CRITICAL + 1)
         logger.removeHandler(self._log)
         if detail:
             on_terminal = display.verbosity >= _LOG_VERBOSITY or self.get_option("verbosity")
@@ -1169,5 +1183,5 @@ class Connection(ConnectionBase):
     def _failure(self, doing: str, error: Exception) -> str:
         advice = self._library.advice.advice(error, self._wanted["remote_addr"], self._wanted["port"] or 22)
         text = error.message if isinstance(error, self._library.errors.AuthenticationError) else error
-        text = f"Failed to {doing} ({destination(self._wanted)}): {text}"
+        text = f"Failed to {doing} ({_connection_options.destination(self._wanted)}): {text}"
         return f"{text.rstrip('.')}. {advice}" if advice else text
