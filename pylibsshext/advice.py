@@ -40,6 +40,7 @@ _BY_ERRNO = {
     errno.EHOSTUNREACH: "Check ansible_host, and the network between here and there.",
     errno.ENETUNREACH: "Check ansible_host, and the network between here and there.",
 }
+_HUNG_UP = "ssh connect failed: Socket error: "  # disconnected, or Connection reset by peer
 _NO_SUCH_NAME = "Check the name in ansible_host."
 # The library's texts quote the operating system's errors so; the resolver's have negative numbers.
 _ERRNO = re.compile(r"\[Errno (-?\d+)\]")
@@ -66,6 +67,8 @@ def advice(error: BaseException, host: str, port: int) -> str:
     for kind in type(error).__mro__:
         if kind.__name__ in _ADVICE:
             return _ADVICE[kind.__name__].format(host=host, port=port)
+    if _HUNG_UP in str(error):
+        return TURNED_AWAY
     quoted = _ERRNO.search(str(error))
     if not quoted:
         return ""

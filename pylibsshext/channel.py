@@ -228,8 +228,11 @@ class Channel:
         """Do the same as `write`."""
         return self.write(data)
 
-    def communicate(self, stdin: Any = None, timeout: float | None = None) -> tuple[bytes, bytes]:
+    def communicate(self, stdin: Any = None, timeout: float | None = None, *, eof: bool = True) -> tuple[bytes, bytes]:
         """Send *stdin* and its end, wait for the command to end; return its (stdout, stderr).
+
+        Without *eof* the end is not sent. It means nothing to a command on a terminal, and to some servers (tinysshd) that the
+        terminal is gone.
 
         `LibsshChannelTimeout` after *timeout* seconds carries what was printed until then; the command is sent a hang-up
         and the channel closed.
@@ -240,7 +243,8 @@ class Channel:
             if stdin is not None:
                 self._core.gather()  # what it prints before it has read all has to go somewhere
                 self._feed(stdin, deadline)
-            self._core.send_eof()
+            if eof:
+                self._core.send_eof()
             self._collect(output, deadline)
             self._wait_ended(deadline)
         except LibsshChannelTimeout as exc:
@@ -385,7 +389,7 @@ def run(
     channel.request_exec(command, timeout)
     left = None if deadline is None else max(0.0, deadline - time.monotonic())
     try:
-        stdout, stderr = channel.communicate(stdin, left)
+        stdout, stderr = channel.communicate(stdin, left, eof=not pty)
     except LibsshChannelTimeout as exc:
         text = f"the command did not end within {timeout:g} s"
         raise LibsshChannelTimeout(text, exc.stdout, exc.stderr) from exc.__cause__

@@ -61,7 +61,7 @@ def run(
             channel.request_pty()
         channel.request_exec(command)
         if not escalation:
-            stdout, stderr = channel.communicate(stdin)
+            stdout, stderr = channel.communicate(stdin, eof=not pty)
             return Finished(status(channel), stdout, stderr)
         try:
             _escalate(channel, escalation, patience)
@@ -72,7 +72,7 @@ def run(
             # not reach it as long as it neither reads nor writes. (communicate() below does the same for the command.)
             _hang_up(library, channel)
             raise
-        stdout, stderr = channel.communicate(stdin)
+        stdout, stderr = channel.communicate(stdin, eof=not pty)
         return Finished(status(channel), escalation.stdout + stdout, escalation.stderr + stderr)
 
 

@@ -95,6 +95,12 @@ def test_pty(session):
     assert done.stderr == b""
 
 
+def test_a_pty_outlives_the_input(connect, other_server):
+    """On a terminal there is no end of input to tell of; tinysshd would take it for the end of the terminal."""
+    done = connect(other_server("tinysshd")).exec_command("sleep 0.3; echo alive", pty=True)
+    assert (done.returncode, done.stdout) == (0, b"alive\r\n")
+
+
 def test_no_pty_unless_asked_for(session):
     """Without asking, there is none."""
     assert session.exec_command("test -t 0 || echo none").stdout == b"none\n"

@@ -24,6 +24,7 @@ from pylibsshext.advice import _ADVICE, advice
             "key_exchange_algo",
         ),
         (errors.LibsshSessionException("kex error : no match for method mac algo client->server: server"), "libssh_macs"),
+        (errors.LibsshConnectionError("ssh connect failed: Socket error: disconnected"), "MaxStartups"),
         (errors.LibsshConnectionError("ssh connect failed: [Errno -2] Name or service not known"), "ansible_host"),
     ],
 )
