@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
 from scripts.docs import options
+from tests.lab import servers
 
 from .runner import PLUGIN, Ansible
+from .test_failures import pids, read, running, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -153,8 +156,6 @@ def test_log_of_the_library(ansible: Ansible, tmp_path):
 
 def test_no_secret_is_ever_shown(ansible: Ansible, accounts, tmp_path):
     """At the highest verbosity and in the log: no password, no passphrase, no key, whether they work or not."""
-    from tests.lab import servers
-
     key = tmp_path / "key"
     servers.make_key(key, passphrase="canary-phrase")
     log = tmp_path / "ansible.log"
@@ -174,6 +175,29 @@ def test_no_secret_is_ever_shown(ansible: Ansible, accounts, tmp_path):
     assert "Incorrect sudo password" in text
     assert "UNREACHABLE" in text
     assert [canary for canary in canaries if canary in text] == []
+
+
+def test_no_secret_is_where_others_can_look(ansible: Ansible, sshd, accounts, tmp_path):
+    """While a command runs under a password login and become: no argument, no environment and no file holds a secret."""
+    key = tmp_path / "key"
+    servers.make_key(key, passphrase="canary-phrase")
+    ansible.hosts["h"] |= {
+        "ansible_user": "nopw",
+        "ansible_password": "s3cret",
+        "ansible_private_key_file": str(key),
+        "ansible_private_key_passphrase": "canary-phrase",
+    }
+    mark = f"34.{os.getpid()}"
+    play = f"- command: sleep {mark}\n  become: true\n  timeout: 6\n  vars: {{ansible_become_password: s3cret}}\n"
+    process = ansible.start(play, environment={"ANSIBLE_LOG_PATH": str(tmp_path / "ansible.log")})
+    wait_for(lambda: running(mark))
+    shown = [(f"/proc/{pid}/{what}", read(f"/proc/{pid}/{what}")) for pid in pids() for what in ("cmdline", "environ")]
+    process.communicate(timeout=60)
+    for top in (tmp_path, sshd.directory / "home", ansible.home):
+        shown += [(str(path), read(path)) for path in top.rglob("*") if path.is_file()]
+    mine = {str(ansible.inventory), str(ansible.directory / "playbook.yml")}
+    assert len(shown) > 10
+    assert [where for where, text in shown if where not in mine and ("s3cret" in text or "canary-phrase" in text)] == []
 
 
 def test_session_is_importable_from_the_plugin(collections_path: str):
