@@ -80,7 +80,7 @@ class Escalation:
                 stream.output.clear()
                 stream.drop(len(line))
                 self.done = True
-            elif self._become.check_password_prompt(line):
+            elif self._become.check_password_prompt(line.lstrip(b"\r")):  # doas returns the carriage first
                 end = self._end_of_prompt(line)
                 answer += self._answer(line[:end].strip())
                 stream.drop(end)

@@ -125,6 +125,15 @@ def test_marker_quoted_in_a_refusal_is_no_success(become):
         assert (sent, talk.stdout, talk.stderr) == (SENT, b"", refusal), cut
 
 
+def test_a_prompt_may_come_after_a_carriage_return(become):
+    """doas begins its prompt so; a become plugin that looks at the line's beginning knows it all the same."""
+    plugin = become("sudo", PASSWORD)
+    plugin.check_password_prompt = lambda line: line.startswith(plugin.prompt.encode())
+    for cut in cuts([("out", fill("\r{prompt}\r\n{success}\r\n1\n", plugin))]):
+        talk, sent = play(plugin, PASSWORD, cut)
+        assert (talk.done, sent, talk.stdout) == (True, SENT, b"1\n"), cut
+
+
 def test_end_before_the_marker_hands_on_all_that_was_printed(become):
     """A process that ends early has said why, perhaps without a line end."""
     plugin = become("sudo", None)
