@@ -32,9 +32,10 @@ def unusable(*programs: str) -> str:
 
 
 def free_network(start: str) -> str:
-    """Numbers *start*.N whose addresses no interface has: several labs may share the namespace."""
+    """Numbers *start*.N whose addresses no interface has: several labs may share the namespace, and look at the same moment."""
     taken = run("ip", "-o", "-4", "addr").stdout
-    return next(f"{start}.{number}" for number in range(1, 255) if f" {start}.{number}." not in taken)
+    numbers = ((os.getpid() + offset) % 254 + 1 for offset in range(254))
+    return next(f"{start}.{number}" for number in numbers if f" {start}.{number}." not in taken)
 
 
 class Machine(Host):
