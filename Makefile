@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # make demo        run an example playbook through ansible.netcommon.libssh, against a throw-away server on 127.0.0.1
 # make test        run all tests
+# make matrix      run every scenario with our connection and with Ansible's ssh, and print who passes and in which time
 # make build       compile the library in place, against libssh 0.12
 # make collection  build the collection's artifact, for this machine (PYTHON=... picks the interpreter that compiles)
 # make docs        build the documentation: build/docs/html
@@ -34,7 +35,8 @@ export ANSIBLE_HOME := $(abspath build/ansible)
 
 BUILD_PACKAGES := cmake gcc libc6-dev libkrb5-dev libssl-dev make pkg-config zlib1g-dev
 DEMO_PACKAGES := openssh-client openssh-server openssh-sftp-server sudo
-TEST_PACKAGES := dropbear-bin iproute2 iptables krb5-admin-server krb5-kdc krb5-user libpam-oath libssh-dev netavark oathtool openssl podman runc softhsm2 tinysshd ucspi-tcp util-linux
+TEST_PACKAGES := busybox-static dropbear-bin fish git iproute2 iptables krb5-admin-server krb5-kdc krb5-user libpam-oath libssh-dev \
+	netavark oathtool opendoas openssl podman procps python3-apt runc softhsm2 tcsh tinysshd ucspi-tcp util-linux
 
 packages:
 	@scripts/install-packages $(BUILD_PACKAGES) $(DEMO_PACKAGES)
@@ -94,21 +96,24 @@ demo: packages $(COLLECTIONS)/ready
 
 FOUND := $(foreach version,$(PYTHONS),$(if $(shell scripts/find-python $(version) 2>/dev/null),$(version)))
 OTHER_PYTHONS := $(wordlist 2,9,$(FOUND))
-# Each ansible-core with a Python that it supports.
-ANSIBLES := $(if $(filter 3.12,$(FOUND)),2.20-3.12) $(if $(filter 3.11,$(FOUND)),2.19-3.11 2.18-3.11 2.17-3.11)
+# Each ansible-core with a Python that it supports; "pre" is the newest there is, be it a pre-release.
+ANSIBLES := $(if $(filter 3.13,$(FOUND)),pre-3.13) $(if $(filter 3.12,$(FOUND)),2.20-3.12) $(if $(filter 3.11,$(FOUND)),2.19-3.11 2.18-3.11 2.17-3.11)
 ENVIRONMENTS := $(OTHER_PYTHONS:%=build/venvs/python-%/ready) $(ANSIBLES:%=build/venvs/ansible-%/ready)
 SYSTEM := build/libssh-system
 # Servers of other releases of OpenSSH.
 RELEASES := build/openssh-releases
 # What depends on the Python or on the libssh below it: not the plugin, the packages, the lab, or what a transfer does where.
 BINDING := tests/unit $(wildcard $(addprefix tests/integration/test_,channel.py exec.py session.py session_login.py scp.py))
-# What differs between releases of ansible-core: the whole of the connection target, and become.
-PLUGIN := $(addprefix tests/integration/playbooks/test_,commands.py become.py)
+# What differs between releases of ansible-core: the whole of the connection target, become, Windows.
+PLUGIN := $(addprefix tests/integration/playbooks/test_,commands.py become.py windows.py)
 # Tests of deadlines can miss one on a busy machine: twice more, and the summary tells.
 RERUNS := --reruns 2 --reruns-delay 2
 PYTEST := python -m pytest -q $(RERUNS)
 # Programs that mostly wait to be interrupted.
 CRASH := python -m pytest -q -n 4 $(RERUNS) tests/crash
+# What users do, with our connection and with Ansible's own.
+SCENARIOS := tests/integration/scenarios
+MATRIX := python -m pytest -q -n 2 $(RERUNS) $(SCENARIOS)
 # Root can give the tests a network of their own; others get loopback, and no isolation.
 ISOLATED := $(if $(filter 0,$(shell id -u)),tests/lab/run-isolated.sh)
 
@@ -116,9 +121,9 @@ test: packages-test $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready
 	@$(MAKE) --no-print-directory -j2 $(ENVIRONMENTS) $(SYSTEM)/ready $(RELEASES)
 	@$(ISOLATED) $(MAKE) --no-print-directory test-all
 
-.PHONY: test-all test-main $(OTHER_PYTHONS:%=test-python-%) $(ANSIBLES:%=test-ansible-%) test-system test-crash
+.PHONY: test-all test-main $(OTHER_PYTHONS:%=test-python-%) $(ANSIBLES:%=test-ansible-%) test-system test-crash test-matrix matrix
 test-all:
-	@for part in $(OTHER_PYTHONS:%=test-python-%) test-system $(ANSIBLES:%=test-ansible-%) test-crash test-main; do \
+	@for part in $(OTHER_PYTHONS:%=test-python-%) test-system $(ANSIBLES:%=test-ansible-%) test-crash test-matrix test-main; do \
 		echo; echo "== $$part"; $(MAKE) --no-print-directory "$$part" || exit; \
 	done
 
@@ -135,8 +140,15 @@ $(ANSIBLES:%=test-ansible-%): test-ansible-%:
 	@ANSIBLE_BIN=$(abspath build/venvs/ansible-$*/bin) NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) \
 		$(BIN)/$(PYTEST) $(PLUGIN)
 
+# All four columns take some minutes more.
+test-matrix:
+	@NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) SCENARIO_WAYS="libssh ssh ssh-pipelining" $(BIN)/$(MATRIX)
+
+matrix: packages-test $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready $(RELEASES)
+	@NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) $(ISOLATED) $(BIN)/$(MATRIX)
+
 test-main:
-	@NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) $(BIN)/$(PYTEST) --ignore=tests/crash
+	@NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) $(BIN)/$(PYTEST) --ignore=tests/crash --ignore=$(SCENARIOS)
 
 build/venvs/python-%/ready: requirements-test.txt
 	@echo "Making $(@D)"
@@ -148,7 +160,7 @@ build/venvs/python-%/ready: requirements-test.txt
 build/venvs/ansible-%/ready:
 	@echo "Making $(@D)"
 	@"$$(scripts/find-python $(lastword $(subst -, ,$*)))" -m venv --clear $(@D)
-	@$(@D)/bin/pip install -qq "ansible-core~=$(firstword $(subst -, ,$*)).0"
+	@$(@D)/bin/pip install -qq $(if $(filter pre-%,$*),--pre ansible-core,"ansible-core~=$(firstword $(subst -, ,$*)).0")
 	@touch $@
 
 $(RELEASES): tests/lab/releases.py | $(VENV)/ready

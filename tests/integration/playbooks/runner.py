@@ -62,6 +62,11 @@ class Outcome:
         return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", line[1]) if count != "0"}
 
     @property
+    def noise(self) -> bool:
+        """Whether there is something on the screen that must be on no user's."""
+        return bool(NOISE.search(self.text))
+
+    @property
     def words(self) -> str:
         """The text in one line: Ansible wraps its warnings and errors."""
         return " ".join(self.text.split())
@@ -147,7 +152,7 @@ class Ansible:
                 raise AssertionError(f"ansible did not end in {timeout} s:\n{process.communicate()[0]}") from exc
         outcome = Outcome(process.returncode, text, time.monotonic() - began)
         if quiet:
-            assert not NOISE.search(text), text
+            assert not outcome.noise, text
         return outcome
 
     def passes(self, tasks: str | Path, *arguments: str, **options: Any) -> Outcome:
