@@ -21,6 +21,13 @@ _SIGN_RESPONSE = 14
 _MOST = 256 * 1024  # bytes of a message, OpenSSH's own limit
 _LIST_TIMEOUT = 5.0
 
+URI_SCHEME = "pkcs11:"
+
+
+def is_uri(path: object) -> bool:
+    """Return whether what stands for a key file is a URI of a PKCS#11 token instead (RFC 7512)."""
+    return isinstance(path, str) and path.startswith(URI_SCHEME)
+
 
 class AgentError(OSError):
     """The agent cannot be reached, does not speak its protocol, or does not sign."""

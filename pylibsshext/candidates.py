@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from . import _core, certificates, hostkeys, kbdint, keys, pkcs11
-from .agent import Agent, AgentError, Selector, Signer
+from . import _core, certificates, hostkeys, kbdint, keys
+from .agent import URI_SCHEME, Agent, AgentError, Selector, Signer, is_uri
 from .errors import KeyImportError, LibsshSessionException, LibsshSessionTimeout
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ class Candidates:
         credentials = self._credentials
         self._certificates = [*self._read_certificates()]
         held = self._agent_keys()
-        tokens = [pkcs11.PREFIX] if credentials.pkcs11_provider and not any(map(pkcs11.is_uri, credentials.identities)) else []
+        tokens = [URI_SCHEME] if credentials.pkcs11_provider and not any(map(is_uri, credentials.identities)) else []
         named = [one for path in (*credentials.identities, *tokens) for one in self._identity(path, held)]
         gssapi = [Candidate("gssapi-with-mic", "", lambda: self._core.auth_gssapi(self._deadline), "gss_server_identity")]
         found = [*self._given_key(), *named, *self._password(), *self._other_keys(held)]
@@ -161,7 +161,7 @@ class Candidates:
 
     def _identity(self, path: str, held: list[Signer]) -> Iterator[Candidate]:
         """Yield a key file, with its certificates first; through the agent where that holds it, which knows its passphrase."""
-        if pkcs11.is_uri(path):
+        if is_uri(path):
             yield from self._token_keys(path)
             return
         blob = keys.public_blob(path)
@@ -190,6 +190,8 @@ class Candidates:
 
     def _token_keys(self, uri: str) -> Iterator[Candidate]:
         """Yield the keys of a PKCS#11 token that a URI means, each with its certificates first."""
+        from . import pkcs11  # ctypes takes its time to load, and few have tokens
+
         ask = self._patiently(self._credentials.ask) if self._credentials.ask else None
         try:
             found = pkcs11.keys(pkcs11.Uri.parse(uri), self._credentials.pkcs11_provider, ask)

@@ -16,11 +16,9 @@ from ctypes import POINTER, byref, c_ubyte, c_ulong, c_void_p
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from .agent import string
+from .agent import URI_SCHEME, string
 from .errors import KeyImportError, LibsshSessionException
 from .security_keys import mpint
-
-PREFIX = "pkcs11:"
 
 # Numbers of PKCS#11 2.40: functions by their place in the list, then return values, flags, attributes and mechanisms.
 _INITIALIZE, _SLOTS, _TOKEN_INFO, _OPEN, _CLOSE, _LOGIN = 0, 4, 6, 12, 13, 18
@@ -49,11 +47,6 @@ _SIGNATURES = {
 }
 
 
-def is_uri(path: Any) -> bool:
-    """Return whether what stands for a key file is a URI instead."""
-    return isinstance(path, str) and path.startswith(PREFIX)
-
-
 class Uri(NamedTuple):
     """What a URI says: which token, which key, and how to get to it; None where it doesn't say."""
 
@@ -67,16 +60,16 @@ class Uri(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Uri:
         """Read one; what narrows a choice in ways that are not known here is an error."""
-        path, _, query = text[len(PREFIX) :].partition("?")
+        path, _, query = text[len(URI_SCHEME) :].partition("?")
         found = {}
         for part in [*filter(None, path.split(";")), *filter(None, query.split("&"))]:
             name, _, value = part.partition("=")
             found[name] = unquote_to_bytes(value)
         unknown = set(found) - {"token", "object", "id", "type", "module-path", "pin-value"}
         if unknown or found.get("type", b"private") not in (b"private", b"public"):
-            raise KeyImportError(f"{PREFIX}{path}: of a PKCS#11 URI token, object, id, module-path and pin-value are known")
+            raise KeyImportError(f"{URI_SCHEME}{path}: of a PKCS#11 URI token, object, id, module-path and pin-value are known")
         module, pin = (found[name].decode() if name in found else None for name in ("module-path", "pin-value"))
-        return cls(f"{PREFIX}{path}", found.get("token"), found.get("object"), found.get("id"), module, pin)
+        return cls(f"{URI_SCHEME}{path}", found.get("token"), found.get("object"), found.get("id"), module, pin)
 
 
 class _TokenInfo(ctypes.Structure):

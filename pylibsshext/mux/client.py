@@ -8,7 +8,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import channel as channels, jump, pkcs11
+from .. import channel as channels, jump
+from ..agent import is_uri
 from ..errors import LibsshConnectionError, LibsshSessionException
 from ..policies import MissingHostKeyPolicy, RejectPolicy
 from . import identity, start
@@ -318,7 +319,7 @@ def _portable(keywords: Mapping[str, Any]) -> dict[str, Any]:
         if name in portable:
             given = portable[name]
             paths = [given] if isinstance(given, (str, bytes, os.PathLike)) else given
-            portable[name] = [path if path == "none" or pkcs11.is_uri(path) else _absolute(path) for path in paths]
+            portable[name] = [path if path == "none" or is_uri(path) else _absolute(path) for path in paths]
     if "proxy_jump" in portable:
         portable["proxy_jump"] = [_portable(hop) for hop in jump.hops(portable["proxy_jump"])] or "none"
     command = portable.get("proxycommand")
