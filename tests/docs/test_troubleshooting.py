@@ -24,7 +24,7 @@ def constants(tree: ast.AST) -> list[str]:
 @cache
 def source() -> str:
     """All texts that our code can say, one a line."""
-    python = [*ROOT.glob("pylibsshext/**/*.py"), *ROOT.glob("plugins/**/*.py")]
+    python = [ROOT / "setup.py", *ROOT.glob("pylibsshext/**/*.py"), *ROOT.glob("plugins/**/*.py")]
     texts = [text for path in python for text in constants(ast.parse(path.read_text()))]
     return "\n".join([*texts, *(path.read_text() for path in ROOT.glob("pylibsshext/_c/*.h"))])
 
