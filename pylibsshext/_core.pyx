@@ -43,6 +43,7 @@ METHODS = {
     "publickey": libssh.SSH_AUTH_METHOD_PUBLICKEY,
     "hostbased": libssh.SSH_AUTH_METHOD_HOSTBASED,
     "keyboard-interactive": libssh.SSH_AUTH_METHOD_INTERACTIVE,
+    "gssapi-keyex": libssh.SSH_AUTH_METHOD_GSSAPI_KEYEX,
     "gssapi-with-mic": libssh.SSH_AUTH_METHOD_GSSAPI_MIC,
 }
 
@@ -81,6 +82,7 @@ OPTIONS = {
     "gssapi_server_identity": (libssh.SSH_OPTIONS_GSSAPI_SERVER_IDENTITY, str),
     "gssapi_client_identity": (libssh.SSH_OPTIONS_GSSAPI_CLIENT_IDENTITY, str),
     "gssapi_delegate_credentials": (libssh.SSH_OPTIONS_GSSAPI_DELEGATE_CREDENTIALS, int),
+    "gss_kex": (libssh.SSH_OPTIONS_GSSAPI_KEY_EXCHANGE, int),  # a bool, whose byte is an int's first on the machines that there are
 }
 cdef dict KINDS = {number: kind for number, kind in OPTIONS.values()}
 OPTIONS = {name: number for name, (number, kind) in OPTIONS.items()}
@@ -141,6 +143,10 @@ cdef int do_auth_kbdint(engine.px_call *call) noexcept nogil:
 
 cdef int do_auth_gssapi(engine.px_call *call) noexcept nogil:
     return auth_code(libssh.ssh_userauth_gssapi(call.session))
+
+
+cdef int do_auth_gssapi_keyex(engine.px_call *call) noexcept nogil:
+    return auth_code(libssh.ssh_userauth_gssapi_keyex(call.session))
 
 
 cdef int do_flush(engine.px_call *call) noexcept nogil:
@@ -590,6 +596,20 @@ cdef class Session:
         if rc == libssh.SSH_AUTH_DENIED and engine.px_received(self.px) == before:
             raise errors.LibsshSessionException("there is no ticket for this host (klist lists those there are)")
         return rc
+
+    def auth_gssapi_keyex(self, deadline):
+        """Log in by the GSSAPI context of the key exchange, RFC 4462 section 4 (``ssh_userauth_gssapi_keyex``)."""
+        cdef engine.px_call call = nothing()
+        return self.drive(do_auth_gssapi_keyex, &call, "gssapi-keyex authentication", deadline)
+
+    @property
+    def is_gssapi_kex(self):
+        """Whether GSSAPI has authenticated the host in the key exchange, instead of a host key (``ssh_session_kex_is_gss``)."""
+        cdef int is_gss
+        self.enter("reading the session's state")
+        is_gss = libssh.ssh_session_kex_is_gss(self.px.ssh)
+        self.leave()
+        return is_gss != 0
 
     def auth_kbdint(self, deadline):
         """Go one step of RFC 4256; `AUTH_INFO` means that `kbdint_prompts` has questions (``ssh_userauth_kbdint``)."""

@@ -94,9 +94,12 @@ class Candidates:
         held = self._agent_keys()
         tokens = [URI_SCHEME] if credentials.pkcs11_provider and not any(map(is_uri, credentials.identities)) else []
         named = [one for path in (*credentials.identities, *tokens) for one in self._identity(path, held)]
-        gssapi = [Candidate("gssapi-with-mic", "", lambda: self._core.auth_gssapi(self._deadline), "gss_server_identity")]
+        gssapi = []
+        if self._core.is_gssapi_kex:
+            gssapi.append(Candidate("gssapi-keyex", "", lambda: self._core.auth_gssapi_keyex(self._deadline)))
+        gssapi += [Candidate("gssapi-with-mic", "", lambda: self._core.auth_gssapi(self._deadline), "gss_server_identity")]
         found = [*self._given_key(), *named, *self._password(), *self._other_keys(held)]
-        if credentials.gss_auth:
+        if credentials.gss_auth or (credentials.gss_auth is None and self._core.is_gssapi_kex):
             found = gssapi + found
         elif credentials.gss_auth is None:
             found += gssapi

@@ -38,6 +38,7 @@ OPTS_MAP = {
 OPTS_DIR_MAP = {"ssh_dir": _core.OPTIONS["ssh_dir"], "add_identity": _core.OPTIONS["add_identity"]}
 # Ours: one name for what libssh has two options for, one a direction.
 EXTRA_OPTIONS = {
+    "gss_kex": (_core.OPTIONS["gss_kex"],),
     "ciphers": (_core.OPTIONS["ciphers_c_s"], _core.OPTIONS["ciphers_s_c"]),
     "macs": (_core.OPTIONS["macs_c_s"], _core.OPTIONS["macs_s_c"]),
     "compression": (_core.OPTIONS["compression"],),
@@ -59,7 +60,7 @@ USUAL_HOST_KEYS = (
     "sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256"
 )
 
-INTEGERS = {"fd", "port", "rsa_min_size", "gssapi_delegate_credentials", "log_verbosity"}
+INTEGERS = {"fd", "gss_kex", "port", "rsa_min_size", "gssapi_delegate_credentials", "log_verbosity"}
 LONGS = {"timeout", "timeout_usec"}
 
 # What `Session.connect` takes besides the options.

@@ -178,6 +178,7 @@ class Session:
         ``timeout_usec``, for the connection to stand (10 s); ``key_exchange_algorithms``, ``hostkeys``,
         ``publickey_accepted_algorithms``, ``ciphers``, ``macs`` (lists as ssh_config has them, with ``+ - ^``);
         ``compression``; ``rsa_min_size``, bits; ``gssapi_server_identity``, ``gssapi_client_identity``, ``gssapi_delegate_credentials``;
+        ``gss_kex``, whether Kerberos may vouch for the host in the key exchange, and no host key then does (libssh 0.12);
         ``log_verbosity``.
 
         The rest is for this connection only: ``password``; ``password_prompt``, how the prompt for it ends; ``kbdint_answers`` and
@@ -221,7 +222,7 @@ class Session:
             settings = meanings.resolve(explicit)
             credentials = self._credentials(settings)
             self._reach(settings, explicit)
-            if self._trust is not None and self._trust.checks:
+            if self._trust is not None and self._trust.checks and not self._core.is_gssapi_kex:
                 self.verify_knownhost()
             deadline = deadline_after(settings.get("auth_timeout", _AUTH_TIMEOUT))
             self._login = auth.login(self._core, credentials, self._where(), deadline)
@@ -270,6 +271,8 @@ class Session:
     def _configure(self, settings: Mapping[str, Any]) -> None:
         """Set what libssh itself has to know."""
         usual = self.get_ssh_options("ciphers")
+        if settings.get("host_key"):  # with GSSAPI's key exchange there would be none to compare with it
+            settings = {name: value for name, value in settings.items() if name != "gss_kex"}
         for name, value in settings.items():
             if options.is_option(name) and name not in ("fd", "add_identity", "timeout", "timeout_usec", "proxycommand"):
                 options.apply(self._core, name, value)
@@ -514,7 +517,7 @@ class Session:
         """What was negotiated."""
         known = self._core.negotiated()
         key_type = key_fingerprint = None
-        if known["kex"]:
+        if known["kex"] and not self._core.is_gssapi_kex:
             key_type, blob = self._server_key()
             key_fingerprint = hostkeys.fingerprint(blob)
         login = self._login

@@ -105,7 +105,6 @@ def _is_default(line: str) -> bool:
 _DEFAULTS = {
     "forwardx11": ("no", "false"),
     "hostbasedauthentication": ("no", "false"),
-    "gssapikeyexchange": ("no", "false"),
     "nohostauthenticationforlocalhost": ("no", "false"),
     "stdinnull": ("no", "false"),
     "tunnel": ("no", "false"),
@@ -207,6 +206,8 @@ def _methods(config: Config) -> list[str] | None:
     """Return the methods to log in with, in order; None where nothing is said about them."""
     preferred = config.get("preferredauthentications")
     off = {method for word, method in _METHODS.items() if config.get(word) is not None and not _flag(config, word)}
+    if "gssapi-with-mic" in off:
+        off.add("gssapi-keyex")
     if preferred is None and not off:
         return None
     from . import _core  # not above: who only asks what is honoured, for each task of Ansible's, needs no libssh
@@ -227,6 +228,7 @@ _MEANINGS: dict[str, tuple[str, Callable[[Config, str], Any]]] = {
     "globalknownhostsfile": ("global_knownhosts", _paths),
     "gssapiclientidentity": ("gssapi_client_identity", _text),
     "gssapidelegatecredentials": ("gssapi_delegate_credentials", _flag),
+    "gssapikeyexchange": ("gss_kex", _flag),
     "gssapiserveridentity": ("gssapi_server_identity", _text),
     "hashknownhosts": ("hash_known_hosts", _flag),
     "hostkeyalgorithms": ("hostkeys", _text),

@@ -285,6 +285,18 @@ options:
       - name: ANSIBLE_LIBSSH_GSS_AUTH
     vars:
       - name: ansible_libssh_gss_auth
+  gss_kex:
+    description:
+      - Whether Kerberos may vouch for the host, in a GSSAPI key exchange; its key is in no known hosts file then, and not checked.
+      - If the server doesn't take part, or there is no ticket, all is as without it.
+    type: boolean
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: gss_kex}
+    env:
+      - name: ANSIBLE_LIBSSH_GSS_KEX
+    vars:
+      - name: ansible_libssh_gss_kex
   gss_deleg_creds:
     description: Whether to hand the Kerberos ticket on to the host, which can then act as the user elsewhere.
     type: boolean

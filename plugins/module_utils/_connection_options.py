@@ -30,6 +30,7 @@ _KEYWORDS = {
     "host_key_alias": "host_key_alias",
     "preferred_authentications": "preferred_authentications",
     "gss_auth": "gss_auth",
+    "gss_kex": "gss_kex",
     "gss_deleg_creds": "gssapi_delegate_credentials",
     "gss_server_identity": "gssapi_server_identity",
     "gss_client_identity": "gssapi_client_identity",

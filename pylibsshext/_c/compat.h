@@ -10,4 +10,21 @@
 #error "libssh 0.10 or newer is needed"
 #endif
 
+#if LIBSSH_VERSION_INT < SSH_VERSION_INT(0, 12, 0)
+#define SSH_OPTIONS_GSSAPI_KEY_EXCHANGE (-1) /* which ssh_options_set refuses */
+#define SSH_AUTH_METHOD_GSSAPI_KEYEX 0x0040u
+
+static inline int ssh_userauth_gssapi_keyex(ssh_session session)
+{
+    (void)session;
+    return SSH_AUTH_DENIED;
+}
+
+static inline int ssh_session_kex_is_gss(ssh_session session)
+{
+    (void)session;
+    return 0;
+}
+#endif
+
 #endif

@@ -34,6 +34,7 @@ cdef extern from "compat.h" nogil:
         SSH_AUTH_METHOD_HOSTBASED
         SSH_AUTH_METHOD_INTERACTIVE
         SSH_AUTH_METHOD_GSSAPI_MIC
+        SSH_AUTH_METHOD_GSSAPI_KEYEX
 
     enum:
         SSH_OK
@@ -82,6 +83,7 @@ cdef extern from "compat.h" nogil:
         SSH_OPTIONS_PROCESS_CONFIG
         SSH_OPTIONS_RSA_MIN_SIZE
         SSH_OPTIONS_IDENTITY_AGENT
+        SSH_OPTIONS_GSSAPI_KEY_EXCHANGE
 
     int ssh_channel_close(ssh_channel channel)
     int ssh_channel_is_open(ssh_channel channel)
@@ -129,6 +131,8 @@ cdef extern from "compat.h" nogil:
     const char *ssh_userauth_kbdint_getprompt(ssh_session session, unsigned int i, char *echo)
     int ssh_userauth_kbdint_setanswer(ssh_session session, unsigned int i, const char *answer)
     int ssh_userauth_gssapi(ssh_session session)
+    int ssh_userauth_gssapi_keyex(ssh_session session)
+    int ssh_session_kex_is_gss(ssh_session session)
     const char *ssh_version(int req_version)
     void ssh_string_free_char(char *s)
     ssh_event ssh_event_new()

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pylibsshext.errors import AuthenticationError
+from pylibsshext.errors import AuthenticationError, HostKeyError
 from tests.lab import kerberos
 from tests.lab.fixtures import missing, new_hosts
 from tests.lab.works import works
@@ -40,6 +40,14 @@ def host(lab, realm):
             missing("root, for a server with files of its own in /etc")
         realm.join(host)
         yield host
+
+
+@pytest.fixture
+def keyex_host(new_sshd, realm):
+    """A server that also takes part in GSSAPI's key exchange, which OpenSSH has as Debian's patch."""
+    host = new_sshd(sshd_config="GSSAPIAuthentication yes\nGSSAPIKeyExchange yes\nGSSAPIStrictAcceptorCheck no")
+    realm.join(host)
+    return host
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +109,21 @@ def test_switched_off(host, connect):
         connect(host, private_key=None, gss_auth=False)
     assert caught.value.attempts == []
     assert "gss_auth" in caught.value.keywords
+
+
+def test_key_exchange(keyex_host, connect, realm, tmp_path):
+    """With gss_kex Kerberos vouches for the host as well: no known_hosts is looked at; without a ticket all is as ever."""
+    nowhere = {"private_key": None, "knownhosts": str(tmp_path / "none"), "host_key_checking": "yes", "gss_kex": True}
+    session = connect(keyex_host, **nowhere)
+    assert session.info.kex.startswith("gss-")
+    assert session.info.auth_method == "gssapi-keyex"
+    assert session.info.host_key_fingerprint is None
+    assert session.exec_command("echo in").stdout == b"in\n"
+    works("GSSAPI key exchange", keyex_host)
+    realm.kdestroy()
+    with pytest.raises(HostKeyError):
+        connect(keyex_host, **nowhere)
+    assert connect(keyex_host, gss_kex=True).info.auth_method == "publickey"
 
 
 def test_playbook(host, bare_ansible, realm, tmp_path):  # noqa: F811 - a fixture is asked for by its name

@@ -41,7 +41,7 @@ def resolve(*lines, **explicit):
         ("SendEnv LANG LC_*", {"send_env": ["LANG", "LC_*"]}),
         ("SetEnv A=1 B='2 3' A=4", {"set_env": {"A": "1", "B": "2 3"}}),
         ("PreferredAuthentications publickey,hostbased,nonsense,password", {"preferred_authentications": ["publickey", "hostbased", "password"]}),
-        ("PubkeyAuthentication no", {"preferred_authentications": ["password", "hostbased", "keyboard-interactive", "gssapi-with-mic"]}),
+        ("PubkeyAuthentication no", {"preferred_authentications": ["password", "hostbased", "keyboard-interactive", "gssapi-keyex", "gssapi-with-mic"]}),
         ("IdentityAgent none", {"agent": False}),
         ("IdentityAgent /x/%h", {"agent": "/x/h"}),
         ("AddressFamily inet6", {"address_family": "inet6"}),
