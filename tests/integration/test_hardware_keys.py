@@ -15,6 +15,9 @@ from tests.lab import agents, bad
 from tests.lab.fixtures import missing, new_hosts
 from tests.lab.works import works
 
+from . import mux_lab
+from .playbooks.conftest import bare_ansible, collections_path  # noqa: F401 - fixtures
+
 PIN = "1234"
 KINDS = ("ed25519-sk", "ecdsa-sk")
 SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
@@ -208,3 +211,49 @@ def test_token_that_fails(host, connect, tokens, monkeypatch, tmp_path):
         with pytest.raises(AuthenticationError, match=text) as caught:
             connect(host, private_key=None, identities=[uri])
         assert "98765" not in str(caught.value)
+
+
+TASKS = """
+- raw: "{{ command }}"
+  register: result
+  ignore_unreachable: true
+- assert:
+    that: (result.stdout if result is reachable else result.msg) is search(expect)
+    fail_msg: "got: {{ result }}"
+"""
+
+
+@pytest.mark.parametrize("persist", [0, 30])
+def test_playbook(host, bare_ansible, keys, provider, tokens, agent, lab, tmp_path, persist):  # noqa: F811 - a fixture is asked for by its name
+    """The plugin's options do the same, by themselves and through the connection holder; so does forwarding the agent."""
+    agents.load(agent, lab.key)
+    bare_ansible.environment |= {**tokens[0], "SSH_AUTH_SOCK": agent, "LAB_PIN": PIN}
+    token = {"ansible_ssh_pkcs11_provider": SOFTHSM}
+    for name, variables in {
+        "securitykey": {
+            "ansible_private_key_file": str(keys / "ecdsa-sk"),
+            "ansible_libssh_security_key_provider": str(provider),
+        },
+        "nopin": {
+            "ansible_private_key_file": str(keys / "pin"),
+            "ansible_libssh_security_key_provider": str(provider),
+            "expect": "nobody is here to give the PIN",
+        },
+        "noprovider": {"ansible_private_key_file": str(keys / "pin"), "expect": "ansible_libssh_security_key_provider"},
+        "token": token | {"ansible_private_key_file": f"pkcs11:token=lab;object=lab%20ecdsa?pin-value={PIN}"},
+        "tokenpin": token
+        | {
+            "ansible_private_key_file": None,
+            "ansible_libssh_identities": ["pkcs11:"],
+            "expect": "nobody is here to give the PIN of the token lab",
+        },
+        "forwarding": {"ansible_libssh_forward_agent": True, "command": "ssh-add -l", "expect": "SHA256:"},
+        "notforwarding": {"command": "echo $SSH_AUTH_SOCK-", "expect": "^-"},
+    }.items():
+        base = {"ansible_libssh_look_for_keys": False, "ansible_libssh_persist": persist, "command": "echo in", "expect": "in"}
+        bare_ansible.add(host, name, **base | variables)
+    with mux_lab.own_directory(tmp_path / "mux") as directory:
+        bare_ansible.environment["PYLIBSSHEXT_MUX_DIR"] = str(directory)
+        outcome = bare_ansible.play(TASKS, quiet=False)
+    assert outcome.rc == 0, outcome.text
+    assert f"Touch the security key to log in with {keys / 'ecdsa-sk'}" in outcome.words
