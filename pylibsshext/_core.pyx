@@ -15,6 +15,7 @@ from libc.string cimport memcpy, memset
 
 from ._c cimport engine, libssh
 
+import binascii
 import os
 import time
 
@@ -32,6 +33,9 @@ SLOT_PAUSES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0)
 libssh.ssh_init()
 
 LIBSSH_VERSION = libssh.ssh_version(0).decode().split("/")[0]
+
+# Whether libssh asks for the certificates of hosts: the release by itself does not, our build of it does.
+HOST_CERTIFICATES = bool(engine.px_has_host_certificates())
 
 AUTH_SUCCESS = libssh.SSH_AUTH_SUCCESS
 AUTH_DENIED = libssh.SSH_AUTH_DENIED
@@ -523,20 +527,46 @@ cdef class Session:
     def server_key_base64(self):
         """Return the host key of the server as base64 of RFC 4253 section 6.6's blob (``ssh_get_server_publickey``)."""
         cdef libssh.ssh_key key = NULL
+        cdef libssh.ssh_string blob
         cdef char *text = NULL
         cdef int rc
         self.enter("reading the host key")
-        rc = libssh.ssh_get_server_publickey(self.px.ssh, &key)
+        blob = engine.px_server_blob(self.px)
+        rc = libssh.SSH_ERROR if blob is not NULL else libssh.ssh_get_server_publickey(self.px.ssh, &key)
         if rc == libssh.SSH_OK:
             rc = libssh.ssh_pki_export_pubkey_base64(key, &text)
         libssh.ssh_key_free(key)
         self.leave()
+        if blob is not NULL:
+            try:
+                data = PyBytes_FromStringAndSize(<char *>libssh.ssh_string_data(blob), libssh.ssh_string_len(blob))
+            finally:
+                libssh.ssh_string_free(blob)
+            return binascii.b2a_base64(data, newline=False).decode("ascii")
         try:
             if rc != libssh.SSH_OK or text is NULL:
                 raise errors.LibsshSessionException("reading the host key failed: there is none yet")
             return text.decode("ascii")
         finally:
             libssh.ssh_string_free_char(text)
+
+    def verifies(self, key_type, key, signature, data):
+        """Tell whether *signature* (a blob) is one of *data* by the public key *key* (base64); False without `HOST_CERTIFICATES`."""
+        cdef bytes b_type = c_text(key_type, "key type"), b_key = c_text(key, "key"), b_signature = signature, b_data = data
+        cdef const char *c_signature = b_signature
+        cdef const char *c_data = b_data
+        cdef size_t size = len(b_signature), length = len(b_data)
+        cdef libssh.ssh_key ptr = NULL
+        cdef int good
+        if libssh.ssh_pki_import_pubkey_base64(b_key, libssh.ssh_key_type_from_name(b_type), &ptr) != libssh.SSH_OK:
+            return False
+        try:
+            self.enter("checking a signature")
+            good = engine.px_verify(self.px, ptr, c_signature, size, <const unsigned char *>c_data, length)
+            self.leave()
+            return good != 0
+        finally:
+            libssh.ssh_key_free(ptr)
 
     cdef bint just_closed_a_channel(self) noexcept:
         return self.px.dropped != 0 and engine.px_now() - self.px.dropped < 1000

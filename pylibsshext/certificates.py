@@ -39,6 +39,8 @@ class Certificate(NamedTuple):
     principals: Sequence[str]
     valid_after: int
     valid_before: int
+    critical: Sequence[str]
+    """The names of the options that must be understood."""
     ca: bytes
     signed: bytes
     """What the CA has signed: everything before the signature."""
@@ -69,7 +71,8 @@ def parse(blob: bytes) -> Certificate | None:
         serial, purpose = reader.number(">Q"), reader.number(">I")
         key_id, packed = reader.text(), _Reader(reader.string())
         after, before = reader.number(">Q"), reader.number(">Q")
-        for _ in range(3):  # critical options, extensions, reserved
+        options = _Reader(reader.string())
+        for _ in range(2):  # extensions, reserved
             reader.string()
         ca = reader.string()
         signed = blob[: reader.position]
@@ -77,9 +80,15 @@ def parse(blob: bytes) -> Certificate | None:
         names = []
         while packed.position < len(packed.data):
             names.append(packed.text())
+        critical = []
+        while options.position < len(options.data):
+            critical.append(options.text())
+            options.string()
     except (struct.error, IndexError):
         return None
-    return Certificate(blob, kind, key, serial, purpose, key_id, tuple(names), after, before, ca, signed, signature)
+    return Certificate(
+        blob, kind, key, serial, purpose, key_id, tuple(names), after, before, tuple(critical), ca, signed, signature
+    )
 
 
 class _Reader:

@@ -44,6 +44,7 @@ class State(enum.Enum):
     CHANGED = "changed"
     OTHER = "other"  # the host is known, but only by keys of other types
     REVOKED = "revoked"
+    INVALID = "invalid"  # its certificate is of an authority on record, and not good
 
 
 class Entry(NamedTuple):
@@ -70,11 +71,12 @@ class Verdict(NamedTuple):
     known_type: str | None = None
     known_fingerprint: str | None = None
     alias: str | None = None
+    problem: str = ""
 
     @property
     def refused(self) -> bool:
         """Whether no policy may accept this key, short of not checking at all."""
-        return self.state in {State.CHANGED, State.OTHER, State.REVOKED}
+        return self.state in {State.CHANGED, State.OTHER, State.REVOKED, State.INVALID}
 
     @property
     def text(self) -> str:
@@ -91,6 +93,8 @@ class Verdict(NamedTuple):
             places = ", ".join(self.searched) or "no file"
             looked = f"searched {places} for {self.alias}" if self.alias else f"searched {places}"
             return f"{shown}, which is not known ({looked})"
+        if self.state is State.INVALID:
+            return f"{shown}, with a certificate of the authority in {record} that is not good: {self.problem}"
         if self.state is State.REVOKED:
             return f"{shown}, which {record} marks as revoked"
         if self.state is State.OTHER:
@@ -133,7 +137,7 @@ class Pin(NamedTuple):
         if len(words) == 1 and re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}=?", words[0]):
             return cls(words[0].rstrip("="))
         blob = _decode(words[1].encode()) if len(words) >= 2 else None
-        if blob is None or _blob_type(blob) != words[0]:
+        if blob is None or blob_type(blob) != words[0]:
             raise ValueError(f"neither a SHA256 fingerprint nor a public key: {text!r}")
         return cls(fingerprint(blob), words[0])
 
@@ -173,7 +177,7 @@ def lookup(files: Iterable[Path], host: str, port: int, key_type: str, key_blob:
     files = _paths(files)
     entries = find(files, host, port, alias)
     bare = find(files, host, DEFAULT_PORT) if port != DEFAULT_PORT and not alias else []
-    shown = Verdict(State.UNKNOWN, host, port, _blob_type(key_blob), fingerprint(key_blob), tuple(files), alias=alias)
+    shown = Verdict(State.UNKNOWN, host, port, blob_type(key_blob), fingerprint(key_blob), tuple(files), alias=alias)
 
     def decided(state: State, by: Entry) -> Verdict:
         known = fingerprint(by.blob)
@@ -191,6 +195,14 @@ def lookup(files: Iterable[Path], host: str, port: int, key_type: str, key_blob:
         if entry.key_type == shown.key_type:
             return decided(State.CHANGED, entry)
     return decided(State.OTHER, known[0]) if known else shown
+
+
+def marked(files: Iterable[Path], marker: str, host: str, port: int, alias: str | None = None) -> list[Entry]:
+    """Return the entries with a marker that hold for a host, by its bare name as well."""
+    files = _paths(files)
+    entries = find(files, host, port, alias)
+    entries += find(files, host, DEFAULT_PORT) if port != DEFAULT_PORT and not alias else []
+    return [entry for entry in entries if entry.marker == marker]
 
 
 def known_types(files: Iterable[Path], host: str, port: int, alias: str | None = None) -> list[str]:
@@ -237,7 +249,7 @@ def parse(content: bytes, name: str, file: str = "") -> Iterator[Entry]:
             continue
         blob = _decode(fields[2])
         key_type = fields[1].decode("ascii", "replace")
-        if blob is not None and _blob_type(blob) == key_type:
+        if blob is not None and blob_type(blob) == key_type:
             yield Entry(file, number, key_type, blob, marker)
 
 
@@ -255,7 +267,7 @@ def add(file: Path, host: str, port: int, key_type: str, blob: bytes, hashed: bo
     path = os.path.expanduser(os.fspath(file))
     os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
     field = _hash_name(name.encode()) if hashed else name.encode()
-    text = b"%s %s %s\n" % (field, _blob_type(blob).encode(), _encode(blob))
+    text = b"%s %s %s\n" % (field, blob_type(blob).encode(), _encode(blob))
     with _locked(path) as fd:
         content = _read_all(fd)
         if any(entry.blob == blob and entry.marker is None for entry in parse(content, name)):
@@ -394,7 +406,7 @@ def _decode(text: bytes) -> bytes | None:
     return data if _encode(data) == text else None  # the C function passes over what is not base64
 
 
-def _blob_type(blob: bytes) -> str:
+def blob_type(blob: bytes) -> str:
     """Return the key type that a public key blob begins with, "" where there is none."""
     length = int.from_bytes(blob[:4], "big")
     return blob[4 : 4 + length].decode("ascii", "replace") if 0 < length < len(blob) - 4 else ""
@@ -402,6 +414,6 @@ def _blob_type(blob: bytes) -> str:
 
 def _check_type(key_type: str, blob: bytes) -> None:
     """Refuse a key whose content is not of the type that the caller says."""
-    actual = _blob_type(blob)
+    actual = blob_type(blob)
     if not actual or actual != _KEY_OF_ALGORITHM.get(key_type, key_type):
         raise ValueError(f"not a public key of type {key_type!r}: {actual!r}")

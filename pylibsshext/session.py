@@ -409,13 +409,19 @@ class Session:
     # Host keys
 
     def _prefer_known_keys(self) -> None:
-        """Ask first for the types of host key that are on record, so that the server shows one that can be checked."""
-        known = hostkeys.algorithms(self._trust.key_types()) if self._trust is not None and self._trust.host else []
+        """Ask first for what can be checked: certificates where an authority is on record, then types of key that are."""
+        trust = self._trust
+        known = hostkeys.algorithms(trust.key_types()) if trust is not None and trust.host else []
         supported = (self.get_ssh_options("hostkeys") or options.USUAL_HOST_KEYS).split(",")
-        first = [name for name in known if name in supported]
-        if first:
-            rest = [name for name in supported if name not in first]
-            self._core.set_option(_core.OPTIONS["hostkeys"], ",".join(first + rest), "hostkeys")
+        certified = [name for name in supported if "-cert-v01@" in name]
+        plain = [name for name in supported if name not in certified]
+        wanted = certified if trust is not None and trust.host and trust.authorities() else []
+        wanted += [name for name in known if name in plain]
+        self._core.set_option(_core.OPTIONS["hostkeys"], ",".join(dict.fromkeys([*wanted, *plain])), "hostkeys")
+
+    def _verifies(self, key: bytes, signature: bytes, data: bytes) -> bool:
+        text = binascii.b2a_base64(key, newline=False)
+        return self._core.verifies(hostkeys.blob_type(key), text, signature, data)
 
     def _server_key(self) -> tuple[str, bytes]:
         """Return type and blob (RFC 4253 section 6.6) of the server's host key."""
@@ -429,19 +435,21 @@ class Session:
         """
         key_type, blob = self._server_key()
         trust = self._trust or Trust.of(self._options, self.get_ssh_options("host") or "", self.port or hostkeys.DEFAULT_PORT)
-        verdict = trust.verdict(key_type, blob)
+        verdict = trust.verdict(key_type, blob, self._verifies)
         if verdict.refused:
             raise verdict.error()
         if verdict.state is hostkeys.State.KNOWN:
             return True
         message = f"Host is unknown: {verdict.text}"
+        if not _core.HOST_CERTIFICATES and trust.authorities():
+            message += f"; libssh {_core.LIBSSH_VERSION} as it is here asks for no host certificates, which @cert-authority lines are about"
         if trust.mode == "accept-new":
             self.hostkey_auto_add()
         elif trust.mode == "yes":
-            raise HostKeyError(message, trust.host, trust.port, key_type, verdict.fingerprint)
+            raise HostKeyError(message, trust.host, trust.port, verdict.key_type, verdict.fingerprint)
         else:
             user = self.get_ssh_options("user")
-            self._policy.missing_host_key(self, trust.host, user, key_type, verdict.fingerprint, message)
+            self._policy.missing_host_key(self, trust.host, user, verdict.key_type, verdict.fingerprint, message)
         return True
 
     def hostkey_auto_add(self, username: str | None = None) -> None:  # noqa: ARG002 - policies of 1.4.0 pass it

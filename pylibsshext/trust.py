@@ -6,11 +6,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import hostkeys
+from . import certificates, hostkeys, ssh_config
 from .errors import LibsshSessionException
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    Verifier = Callable[[bytes, bytes, bytes], bool]
+    """``verifies(key, signature, data)``, all of them blobs."""
 
 MODES = ("yes", "accept-new", "ask", "no")
 """As OpenSSH's StrictHostKeyChecking: an unknown key is refused, added, or for the policy to decide; or nothing is checked."""
@@ -72,7 +75,19 @@ class Trust(NamedTuple):
             return [pin.key_type for pin in self.pins if pin.key_type]
         return hostkeys.known_types(self.files, self.host, self.port, self.alias)
 
-    def verdict(self, key_type: str, blob: bytes) -> hostkeys.Verdict:
+    def authorities(self) -> list[hostkeys.Entry]:
+        """Return the ``@cert-authority`` lines that hold for this host."""
+        return [] if self.pins else hostkeys.marked(self.files, "cert-authority", self.host, self.port, self.alias)
+
+    def verdict(self, key_type: str, blob: bytes, verifies: Verifier) -> hostkeys.Verdict:
+        """Judge what a host shows: a key, or a certificate for one, which counts by its authority, else as the key in it.
+
+        *verifies* tells whether a signature is good.
+        """
+        certificate = certificates.parse(blob)
+        return self._of_key(key_type, blob) if certificate is None else self._of_certificate(certificate, verifies)
+
+    def _of_key(self, key_type: str, blob: bytes) -> hostkeys.Verdict:
         """Judge a key. Where keys are pinned, nothing but a revocation in the files counts besides them."""
         found = hostkeys.lookup(self.files, self.host, self.port, key_type, blob, self.alias)
         if not self.pins or found.state is hostkeys.State.REVOKED:
@@ -82,15 +97,53 @@ class Trust(NamedTuple):
         state = hostkeys.State.KNOWN if pinned else hostkeys.State.CHANGED
         return found._replace(state=state, file=None, line=None, known_type=by.key_type, known_fingerprint=by.fingerprint)
 
+    def _of_certificate(self, certificate: certificates.Certificate, verifies: Verifier) -> hostkeys.Verdict:
+        by_key = self._of_key(hostkeys.blob_type(certificate.key), certificate.key)
+        for entry in hostkeys.marked(self.files, "revoked", self.host, self.port, self.alias):
+            if entry.blob in (certificate.ca, certificate.blob):
+                return _decided(by_key, hostkeys.State.REVOKED, entry)
+        authority = next((entry for entry in self.authorities() if entry.blob == certificate.ca), None)
+        if authority is None or by_key.state is hostkeys.State.REVOKED:
+            return by_key
+        problem = self._problem(certificate, verifies)
+        if not problem:
+            return _decided(by_key, hostkeys.State.KNOWN, authority)
+        if by_key.state is hostkeys.State.KNOWN:
+            return by_key
+        return _decided(by_key, hostkeys.State.INVALID, authority)._replace(problem=problem)
+
+    def _problem(self, certificate: certificates.Certificate, verifies: Verifier) -> str:
+        """Return what is wrong with the certificate of an authority on record, "" if nothing is."""
+        name = (self.alias or self.host).lower()
+        if certificate.kind != certificates.HOST:
+            return "it is not for a host"
+        if certificate.critical:
+            return f"it has options that are not known here: {', '.join(certificate.critical)}"
+        if certificate.principals and not any(ssh_config.matches(principal, name) for principal in certificate.principals):
+            return f"it is for {', '.join(certificate.principals)}, not for {name}"
+        if hostkeys.blob_type(certificate.signature) == "ssh-rsa":
+            return "it is signed with SHA-1"
+        if not verifies(certificate.ca, certificate.signature, certificate.signed):
+            return "its signature is not the authority's"
+        return certificate.problem(None)
+
     @property
     def checks(self) -> bool:
         """Whether a key is looked at: one that is pinned always is."""
         return self.mode != "no" or bool(self.pins)
 
     def add(self, key_type: str, blob: bytes) -> None:
-        """Add a key to the first of the user's own files, if there is any."""
+        """Add a key to the first of the user's own files, if there is any; of a certificate, the key in it."""
+        certificate = certificates.parse(blob)
+        if certificate is not None:
+            key_type, blob = hostkeys.blob_type(certificate.key), certificate.key
         if self.own:
             hostkeys.add(self.own[0], self.host, self.port, key_type, blob, self.hashed, self.alias)
+
+
+def _decided(verdict: hostkeys.Verdict, state: hostkeys.State, by: hostkeys.Entry) -> hostkeys.Verdict:
+    known = hostkeys.fingerprint(by.blob)
+    return verdict._replace(state=state, file=by.file, line=by.line, known_type=by.key_type, known_fingerprint=known)
 
 
 def _pins(value: Any) -> list[hostkeys.Pin]:

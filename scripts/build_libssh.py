@@ -3,7 +3,8 @@
 """Build libssh as a static library: ``scripts/build_libssh.py build/libssh-0.12``.
 
 The release tarball is the one given, or comes from the project's site, or is Debian's source package.  Wherever it comes
-from, its SHA-256 has to be the one below; only what apt has verified by Debian's signature may be a newer release.
+from, its SHA-256 has to be the one below; only what apt has verified by Debian's signature may be a newer release.  What is changed in
+it is said in CHANGES.
 """
 
 from __future__ import annotations
@@ -54,6 +55,22 @@ CMAKE = {
     "WITH_PCAP": "OFF",
     "WITH_SERVER": "ON",
 }
+
+
+# What we change in libssh's source, because there is no other way to have it: file, text, text instead.
+CHANGES = (
+    # It reads the certificates of hosts and checks that the host has the key, but never asks for one.  Whether the certificate is to be
+    # trusted is ours to find out (pylibsshext/trust.py).
+    ("src/kex.c", "ssh_find_all_matching(HOSTKEYS, wanted)", "ssh_find_all_matching(PUBLIC_KEY_ALGORITHMS, wanted)"),
+    (
+        "src/kex.c",
+        "char *ssh_client_select_hostkeys(ssh_session session)\n{",
+        (
+            "int pylibssh_host_certificates(void);\nint pylibssh_host_certificates(void) { return 1; }\n\n"
+            "char *ssh_client_select_hostkeys(ssh_session session)\n{"
+        ),
+    ),
+)
 
 
 class BuildError(Exception):
@@ -162,6 +179,18 @@ def has_gssapi() -> bool:
     return subprocess.run(command, input=code, text=True, capture_output=True, check=False).returncode == 0
 
 
+def change(source: Path) -> None:
+    """Make our changes in the source; what they are about has to be there."""
+    for name, old, new in CHANGES:
+        path = source / name
+        text = path.read_text()
+        if text.count(old) != 1:
+            raise BuildError(
+                f"{path.name} of {source.name} is not what our changes are for: {old!r} is there {text.count(old)} times"
+            )
+        path.write_text(text.replace(old, new))
+
+
 def build(source: Path, prefix: Path, options: dict[str, str], cflags: str) -> None:
     """Compile and install; put the GSSAPI shim into the library where GSSAPI is on."""
     work = source.parent / "cmake"
@@ -196,6 +225,7 @@ def main() -> None:
             say("built without GSSAPI: no headers of MIT Kerberos (apt: libkrb5-dev)")
         say(f"reads {args.read_size} bytes at a time from a socket")
         options = {**CMAKE, "WITH_GSSAPI": "ON" if gssapi else "OFF"}
+        change(source)
         build(source, args.prefix.resolve(), options, f"-DMAX_BUF_SIZE={args.read_size}")
         say(f"{source.name} is in {args.prefix}")
 

@@ -373,6 +373,49 @@ extern int pylibssh_gss_loaded(void) __attribute__((weak));
 
 static inline int px_has_gssapi(void) { return pylibssh_gss_loaded == NULL || pylibssh_gss_loaded(); }
 
+/* Host certificates: our own build of libssh asks for them, and what it does not export is there to be linked to.  Others have neither. */
+typedef struct ssh_signature_struct *px_signature;
+extern int pylibssh_host_certificates(void) __attribute__((weak));
+extern int ssh_pki_import_signature_blob(const ssh_string blob, const ssh_key key, px_signature *signature) __attribute__((weak));
+extern int ssh_pki_signature_verify(ssh_session session, px_signature signature, const ssh_key key, const unsigned char *data,
+                                    size_t length) __attribute__((weak));
+extern void ssh_signature_free(px_signature signature) __attribute__((weak));
+extern int ssh_dh_get_current_server_publickey_blob(ssh_session session, ssh_string *blob) __attribute__((weak));
+
+static inline int px_has_host_certificates(void)
+{
+    return pylibssh_host_certificates != NULL && ssh_pki_import_signature_blob != NULL && ssh_pki_signature_verify != NULL &&
+           ssh_signature_free != NULL && ssh_dh_get_current_server_publickey_blob != NULL;
+}
+
+/* The certificate that the server shows, or its key: ssh_get_server_publickey() can't give a certificate.  NULL where libssh
+ * can't either, or there is none yet.  The lock is held. */
+static ssh_string px_server_blob(px_session *session)
+{
+    ssh_string blob = NULL;
+
+    if (px_has_host_certificates())
+        ssh_dh_get_current_server_publickey_blob(session->ssh, &blob);
+    return blob;
+}
+
+/* Whether `signature` (RFC 4253 section 6.6) is one of `data` by `key`.  The lock is held. */
+static int px_verify(px_session *session, const ssh_key key, const void *signature, size_t size, const unsigned char *data,
+                     size_t length)
+{
+    px_signature made = NULL;
+    ssh_string blob;
+    int rc = SSH_ERROR;
+
+    if (!px_has_host_certificates() || (blob = ssh_string_new(size)) == NULL)
+        return 0;
+    if (ssh_string_fill(blob, signature, size) == 0 && ssh_pki_import_signature_blob(blob, key, &made) == SSH_OK)
+        rc = ssh_pki_signature_verify(session->ssh, made, key, data, length);
+    ssh_signature_free(made);
+    ssh_string_free(blob);
+    return rc == SSH_OK;
+}
+
 /* How many bytes have come in. */
 static inline uint64_t px_received(const px_session *session) { return session->traffic.in_bytes; }
 

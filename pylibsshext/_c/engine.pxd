@@ -55,6 +55,10 @@ cdef extern from "engine.h" nogil:
     int px_turn(px_session *session, int milliseconds)
     int px_probe(px_session *session)
     int px_has_gssapi()
+    int px_has_host_certificates()
+    libssh.ssh_string px_server_blob(px_session *session)
+    int px_verify(px_session *session, const libssh.ssh_key key, const void *signature, size_t size, const unsigned char *data,
+                  size_t length)
     uint64_t px_received(const px_session *session)
     int px_accept_agent(px_session *session)
     int px_close(px_session *session)

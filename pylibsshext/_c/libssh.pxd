@@ -6,6 +6,8 @@ from libc.stdint cimport uint32_t
 cdef extern from "compat.h" nogil:
     ctypedef struct ssh_channel_struct:
         pass
+    ctypedef struct ssh_string_struct:
+        pass
     ctypedef struct ssh_key_struct:
         pass
     ctypedef struct ssh_session_struct:
@@ -13,6 +15,7 @@ cdef extern from "compat.h" nogil:
     ctypedef struct ssh_event_struct:
         pass
     ctypedef ssh_channel_struct *ssh_channel
+    ctypedef ssh_string_struct *ssh_string
     ctypedef ssh_key_struct *ssh_key
     ctypedef ssh_session_struct *ssh_session
     ctypedef ssh_event_struct *ssh_event
@@ -115,6 +118,7 @@ cdef extern from "compat.h" nogil:
     int ssh_key_type_from_name(const char *name)
     int ssh_pki_import_privkey_base64(const char *b64_key, const char *passphrase, void *auth_fn, void *auth_data, ssh_key *pkey)
     int ssh_pki_copy_cert_to_privkey(const ssh_key cert_key, ssh_key privkey)
+    int ssh_pki_import_pubkey_base64(const char *b64_key, int type, ssh_key *pkey)
     int ssh_pki_import_cert_base64(const char *b64_cert, int type, ssh_key *pkey)
     int ssh_pki_export_privkey_to_pubkey(const ssh_key privkey, ssh_key *pkey)
     int ssh_pki_export_pubkey_base64(const ssh_key key, char **b64_key)
@@ -134,6 +138,9 @@ cdef extern from "compat.h" nogil:
     int ssh_userauth_gssapi_keyex(ssh_session session)
     int ssh_session_kex_is_gss(ssh_session session)
     const char *ssh_version(int req_version)
+    void *ssh_string_data(ssh_string str)
+    size_t ssh_string_len(ssh_string str)
+    void ssh_string_free(ssh_string str)
     void ssh_string_free_char(char *s)
     ssh_event ssh_event_new()
     int ssh_event_add_session(ssh_event event, ssh_session session)

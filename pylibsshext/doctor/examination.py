@@ -95,7 +95,7 @@ class Watched(Visitor):
         self.checking = True
         result = super().verify_knownhost()
         if self._trust is not None:
-            self.trusted = self._trust.verdict(*self._server_key()).text
+            self.trusted = self._trust.verdict(*self._server_key(), self._verifies).text
         return result
 
     @property

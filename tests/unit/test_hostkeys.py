@@ -32,7 +32,7 @@ ED, ED2, RSA = make_blob("ssh-ed25519", b"a"), make_blob("ssh-ed25519", b"b"), m
 
 def line(names: str, blob: bytes, marker: str = "", comment: str = "") -> str:
     """Return a line of a known_hosts file."""
-    words = [marker, names, hostkeys._blob_type(blob), base64.b64encode(blob).decode(), comment]
+    words = [marker, names, hostkeys.blob_type(blob), base64.b64encode(blob).decode(), comment]
     return " ".join(word for word in words if word) + "\n"
 
 
@@ -44,7 +44,7 @@ def known(tmp_path: Path) -> Path:
 
 def state(known: Path, host: str, blob: bytes = ED, port: int = 22) -> State:
     """Return the state of a key by one file."""
-    return hostkeys.lookup([known], host, port, hostkeys._blob_type(blob), blob).state
+    return hostkeys.lookup([known], host, port, hostkeys.blob_type(blob), blob).state
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from tests.lab import servers
@@ -21,7 +23,7 @@ def ping(ansible: Ansible, **expected: str) -> str:
     return outcome.words
 
 
-def test_host_keys(ansible: Ansible, sshd, tmp_path):
+def test_host_keys(ansible: Ansible, sshd, new_sshd, tmp_path):
     """One run with hosts of every kind: settings, lists, aliases and pins, each as the documentation says."""
     other = servers.make_key(tmp_path / "other")
     wrong, alias, fresh = tmp_path / "wrong", tmp_path / "alias", tmp_path / "fresh"
@@ -50,6 +52,16 @@ def test_host_keys(ansible: Ansible, sshd, tmp_path):
         "nonsense": {"ansible_host_key_checking": "perhaps"},
     }.items():  # fmt: skip
         ansible.add(sshd, name, **{"ansible_libssh_config_file": "none", **variables})
+    authority, certificate = tmp_path / "ca", tmp_path / "host-cert.pub"
+    line = servers.make_key(authority)
+    certified = new_sshd(sshd_config=f"HostCertificate {certificate}")
+    (tmp_path / "host.pub").write_bytes((certified.directory / "ssh_host_ed25519_key.pub").read_bytes())
+    sign = ["ssh-keygen", "-q", "-s", authority, "-h", "-I", "h", "-n", certified.address, tmp_path / "host.pub"]
+    subprocess.run(sign, check=True)
+    certified.restart()
+    (tmp_path / "authorities").write_text(f"@cert-authority * {line}\n")
+    about = {"ansible_libssh_known_hosts_file": str(tmp_path / "authorities"), "ansible_host_key_checking": "yes"}
+    ansible.add(certified, "certified", **about, ansible_libssh_config_file="none")
     text = ping(
         ansible,
         strict="Host is unknown",
