@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import options
 from .examination import examine
-from .inventory import SECRETS
+from .inventory import SECRETS, plain
 
 _TARGET = re.compile(
     r"(?:(?P<user>.+)@)?(?:\[(?P<bracketed>[^]]+)\]|(?P<address>[^@[]*:[^@[]*:[^@[]*)|(?P<host>[^:@[]+))(?::(?P<port>\d{1,5}))?"
@@ -71,9 +71,12 @@ def keyword(text: str) -> tuple[str, Any]:
     if not equals or not (options.is_option(name) or name in options.CONNECT_KEYWORDS):
         raise argparse.ArgumentTypeError(f"not a keyword of Session.connect with its value: {text!r}")
     try:
-        return name, json.loads(value)
+        found = json.loads(value)
     except ValueError:
-        return name, value
+        found = value
+    if plain(found) != found:
+        raise argparse.ArgumentTypeError(f"a password in {name} would be for all to see here")
+    return name, found
 
 
 def keywords(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 PLUGIN = "ansible.netcommon.libssh"
+
+_URL_PASSWORD = re.compile(r"(\w+://[^/@:]*:)[^/]+@")
 
 # Keyword of Session.connect: variable of the connection plugin.
 VARIABLES = {
@@ -68,7 +72,7 @@ def variables(keywords: Mapping[str, Any]) -> dict[str, Any]:
     for keyword, variable in VARIABLES.items():
         value = keywords.get(keyword)
         if value not in (None, "", [], ()):
-            found[variable] = value
+            found[variable] = plain(value)
     identities = keywords.get("identities") or []
     if len(identities) == 1:
         found["ansible_private_key_file"] = found.pop(VARIABLES["identities"])[0]
@@ -76,3 +80,14 @@ def variables(keywords: Mapping[str, Any]) -> dict[str, Any]:
         found["ansible_ssh_common_args"] = shlex.join(word for line in keywords["ssh_options"] for word in ("-o", line))
     found.update({name: value for keyword, (name, value) in SECRETS.items() if keywords.get(keyword)})
     return found
+
+
+def plain(value: Any) -> Any:
+    """Return *value* in the types that JSON has, and with names where it has secrets: in jump hosts, or a proxy's URL."""
+    if isinstance(value, Mapping):
+        return {name: SECRETS[name][1] if name in SECRETS else plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, (bytes, os.PathLike)):
+        value = os.fsdecode(value)
+    return _URL_PASSWORD.sub(r"\1{{ vault_proxy_password }}@", value) if isinstance(value, str) else value

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import io
 import socket
+from pathlib import Path
 
 import pytest
 import yaml
@@ -123,7 +124,18 @@ def test_keywords():
     assert command.keyword("ciphers=+aes128-cbc") == ("ciphers", "+aes128-cbc")
 
 
-@pytest.mark.parametrize("text", ["password=x", "private_key_password=x", "private_key=x", "cipher=x", "ciphers"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password=x",
+        "private_key_password=x",
+        "private_key=x",
+        "proxy=http://me:secret@proxy:3128",
+        'proxy_jump=[{"host": "h", "password": "x"}]',
+        "cipher=x",
+        "ciphers",
+    ],
+)
 def test_wrong_keywords(text):
     """A secret is not taken from the command line, and a mistyped keyword is not passed over."""
     with pytest.raises(argparse.ArgumentTypeError):
@@ -144,6 +156,11 @@ def test_inventory_keeps_secrets():
     found = inventory.variables({"host": "h", "identities": ["~/k"], "password": "secret", "private_key_password": "geheim"})
     assert found["ansible_private_key_file"] == "~/k"
     assert {"secret", "geheim"}.isdisjoint(found.values())
+    ways = {"proxy": "socks5://me:secret@there:1080", "proxy_jump": [{"host": "h", "password": "secret"}, "other"]}
+    found = inventory.variables({**ways, "knownhosts": Path("known")})
+    assert found["ansible_libssh_proxy"] == "socks5://me:{{ vault_proxy_password }}@there:1080"
+    assert found["ansible_libssh_proxy_jump"] == [{"host": "h", "password": "{{ vault_password }}"}, "other"]
+    assert found["ansible_libssh_known_hosts_file"] == "known"
 
 
 def test_report_ends_with_what_to_do():
