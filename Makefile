@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # make demo        run an example playbook through ansible.netcommon.libssh, against a throw-away server on 127.0.0.1
-# make test        run all tests
+# make test        run all tests, and see that the documentation builds and the collection is well-formed
 # make matrix      run every scenario with our connection and with Ansible's ssh, and print who passes and in which time
 # make build       compile the library in place, against libssh 0.12
 # make collection  build the collection's artifact, for this machine (PYTHON=... picks the interpreter that compiles)
@@ -117,7 +117,7 @@ MATRIX := python -m pytest -q -n 2 $(RERUNS) $(SCENARIOS)
 # Root can give the tests a network of their own; others get loopback, and no isolation.
 ISOLATED := $(if $(filter 0,$(shell id -u)),tests/lab/run-isolated.sh)
 
-test: packages-test $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready
+test: packages-test $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready docs sanity
 	@$(MAKE) --no-print-directory -j2 $(ENVIRONMENTS) $(SYSTEM)/ready $(RELEASES)
 	@$(ISOLATED) $(MAKE) --no-print-directory test-all
 
