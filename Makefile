@@ -182,7 +182,7 @@ docs: $(VENV)/ready-docs $(CORE)
 sanity: $(VENV)/ready-docs $(COLLECTIONS)/ready
 	@PATH=$(abspath $(BIN)):$$PATH scripts/sanity $(COLLECTIONS)
 
-bench: packages $(VENV)/ready-test $(CORE)
+bench: packages $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready
 	@$(BIN)/python -m tests.benchmarks
 
 lint: $(VENV)/ready-lint

@@ -7,9 +7,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import commands, report, runner, transfers
+from . import commands, plays, report, runner, transfers
 
-ROWS = [*commands.ROWS, *transfers.ROWS]
+ROWS = [*commands.ROWS, *transfers.ROWS, *plays.ROWS]
 
 
 def main() -> int:

@@ -40,6 +40,7 @@ class Row:
     rtt: float = 0  # seconds that a byte and its answer are on their way
     group: str = "commands"  # the figure that it is part of
     also: Sequence[str] = ()  # further numbers to show
+    hosts: int = 1  # servers
 
 
 def middle(results: Results, who: str, key: str) -> float:

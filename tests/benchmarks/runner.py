@@ -22,6 +22,7 @@ from .judges import Row
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVERS = Path(__file__).resolve().parent / "drivers"
+OUR_DRIVERS = {OURS.driver, "drive_holder.py"}
 PATIENCE = 300
 
 Run = dict[str, float]
@@ -81,10 +82,10 @@ def far(host: dict[str, Any], rtt: float) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def server(config: str) -> Iterator[dict[str, Any]]:
-    """Run an sshd for the time of a block; give its description with the text of the login key."""
+def server(config: str, hosts: int) -> Iterator[dict[str, Any]]:
+    """Run some sshd for the time of a block; give the first one's description with the text of the login key, and all others."""
     lab = subprocess.Popen(
-        [sys.executable, "-m", "tests.lab", "serve", "--sshd-config", config],
+        [sys.executable, "-m", "tests.lab", "serve", "--sshd-config", config, "--hosts", str(hosts)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -94,7 +95,9 @@ def server(config: str) -> Iterator[dict[str, Any]]:
     assert lab.stdout is not None
     with lab:
         try:
-            host: dict[str, Any] = json.loads(lab.stdout.readline())[0]
+            host: dict[str, Any]
+            host, *others = json.loads(lab.stdout.readline())
+            host["others"] = others
             # Only a throw-away key, so a driver may have it on its command line.
             host["key_text"] = Path(host["key"]).read_text()
             yield host
@@ -108,7 +111,7 @@ def measure(python: Path, candidate: Candidate, row: Row, host: dict[str, Any]) 
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     # Installed packages have their modules compiled; a checkout gets its own in the first of all runs.
     env["PYTHONPYCACHEPREFIX"] = str(ROOT / "build" / "bench" / "pycache")
-    if candidate.driver == OURS.driver:
+    if candidate.driver in OUR_DRIVERS:
         env["PYTHONPATH"] = str(ROOT)
     with contextlib.ExitStack() as stack:
         if "way" in options:
@@ -143,7 +146,7 @@ def run(python: Path, row: Row, rounds: int) -> tuple[dict[str, list[Run]], dict
     """Run a row's candidates by turns, so that what the machine does besides hits all alike; return results and failures."""
     results: dict[str, list[Run]] = {}
     failures: dict[str, str] = {}
-    with server(row.server) as near, far(near, row.rtt) as host:
+    with server(row.server, row.hosts) as near, far(near, row.rtt) as host:
         for number in range(rounds):
             for candidate in row.candidates:
                 if candidate.name in failures:
@@ -152,7 +155,7 @@ def run(python: Path, row: Row, rounds: int) -> tuple[dict[str, list[Run]], dict
                 try:
                     results.setdefault(candidate.name, []).append(measure(python, candidate, row, host))
                 except (RuntimeError, subprocess.TimeoutExpired) as exc:
-                    if candidate.driver == OURS.driver:
+                    if candidate.name == OURS.name:
                         raise
                     failures[candidate.name] = str(exc)
                     results.pop(candidate.name, None)
