@@ -68,15 +68,30 @@ def ask(wire: Wire, **request: Any) -> dict[str, Any]:
         raise MuxUnavailable(f"the connection holder does not answer: {exc}") from exc
 
 
+_COLUMNS = ("SESSION", "SINCE", "CHANNELS", "KEPT", "SENT", "RECEIVED", "IDLE", "OF")
+
+
 def _list(wire: Wire, _arguments: argparse.Namespace) -> Iterator[str]:
+    """Yield a table: bytes sent and received, and for how many seconds of how many a session is idle."""
     about = ask(wire, do="list")
     yield f"holder, process {about['pid']}: {len(about['sessions'])} sessions"
-    for session in about["sessions"]:
-        since = time.strftime("%H:%M:%S", time.localtime(session["since"]))
-        yield (
-            f"  {session['label']}  since {since}  channels {session['channels']}  "
-            f"sent {session['sent']}  received {session['received']}  idle {session['idle']:.0f} of {session['persist']:.0f} s"
-        )
+    rows = [_COLUMNS, *map(_row, about["sessions"])] if about["sessions"] else []
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+
+
+def _row(session: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        session["label"],
+        time.strftime("%H:%M:%S", time.localtime(session["since"])),
+        str(session["channels"]),
+        ",".join(session["kept"]) or "-",
+        str(session["sent"]),
+        str(session["received"]),
+        f"{session['idle']:.0f}",
+        f"{session['persist']:.0f}",
+    )
 
 
 def _close(wire: Wire, arguments: argparse.Namespace) -> Iterator[str]:

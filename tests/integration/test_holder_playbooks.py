@@ -3,6 +3,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import subprocess
+import time
+
 import pytest
 
 from . import mux_lab
@@ -94,3 +100,59 @@ def test_many_forks_on_one_host(ansible: runner.Ansible, new_sshd):
         ansible.add(host, f"h{number}", ansible_libssh_known_hosts_file=str(host.known_hosts_file))
     ansible.passes("- raw: sleep 0.3\n", "--forks", "20")
     assert host.logins() == 1
+
+
+def test_a_killed_holder_fails_the_task_and_runs_nothing_twice(ansible: runner.Ansible, new_sshd, tmp_path):
+    """A task whose holder is killed makes the host unreachable, its command ran once, and the next run works."""
+    host = new_sshd()
+    ansible.add(host)
+    mark = tmp_path / "mark"
+    process = ansible.start(f"- raw: echo run >> {mark}; sleep 60\n")
+    wait_for(mark.exists)
+    for pid in mux_lab.pids(tmp_path / "mux"):
+        os.kill(pid, signal.SIGKILL)
+    text = process.communicate(timeout=30)[0]
+    assert "UNREACHABLE" in text
+    assert "connection holder is gone" in " ".join(text.split())
+    ansible.passes("- raw: 'true'\n")
+    assert mark.read_text() == "run\n"
+    assert host.logins() == 2
+
+
+def test_a_server_that_comes_back_is_waited_for(ansible: runner.Ansible, new_sshd, tmp_path):
+    """A server that is restarted under a play is found again by wait_for_connection, and the tasks after it run."""
+    host = new_sshd()
+    ansible.add(host)
+    mark = tmp_path / "mark"
+    tasks = f"- raw: touch {mark}\n- wait_for_connection: {{delay: 2, timeout: 30}}\n- raw: 'true'\n"
+    process = ansible.start(tasks)
+    wait_for(mark.exists)
+    host.restart()
+    text = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, text
+    assert host.logins() == 2
+
+
+def test_ad_hoc_console_and_a_home_that_is_read_only(ansible: runner.Ansible, new_sshd, tmp_path):
+    """``ansible`` and ``ansible-console`` use the same login, also where there is no home to put a socket in."""
+    host = new_sshd()
+    ansible.add(host)
+    inventory = ansible._write_inventory()
+    (tmp_path / "t").mkdir()
+    own = {"HOME": "/proc", "TMPDIR": str(tmp_path / "t"), "ANSIBLE_HOME": str(tmp_path / "t"), "PYLIBSSHEXT_MUX_DIR": ""}
+    with mux_lab.own_directory(tmp_path / f"t/pylibsshext-{os.geteuid()}"):
+        for _ in range(2):
+            outcome = ansible.run("ansible", "-i", inventory, "all", "-m", "raw", "-a", "printf 42", "-vvv", environment=own)
+            assert re.search("^42$", outcome.text, re.MULTILINE), outcome.text
+        assert "Used the login that the connection holder has" in outcome.text
+        process = ansible._start("ansible-console", "-i", inventory, "all", stdin=subprocess.PIPE, environment=own)
+        assert "43" in process.communicate("raw echo $((42 + 1))\nexit\n", timeout=60)[0]
+        assert host.logins() == 1
+
+
+def wait_for(condition, seconds: float = 20) -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

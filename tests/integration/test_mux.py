@@ -18,9 +18,10 @@ import pytest
 
 from pylibsshext import errors
 from pylibsshext.errors import LibsshSessionException
-from pylibsshext.mux import command
+from pylibsshext.mux import command, paths
 from pylibsshext.mux.client import MuxSession, MuxUnavailable
 from pylibsshext.policies import MissingHostKeyPolicy
+from tests.lab.fixtures import missing
 
 from . import mux_lab
 
@@ -172,7 +173,7 @@ def test_a_time_out_carries_the_output_so_far(sshd):
 
 
 def test_much_output_needs_little_memory(sshd, directory):
-    """64 MB go through to a slow reader, and the holder does not grow by them."""
+    """A gigabyte goes through to a reader that begins late, and the holder does not grow by it."""
     session = connected(sshd)
     session.exec_command("true")
     (pid,) = mux_lab.pids(directory)
@@ -183,12 +184,12 @@ def test_much_output_needs_little_memory(sshd, directory):
 
     before, total = resident(), 0
     with session.new_channel() as channel:
-        channel.request_exec("head -c 64000000 /dev/zero")
+        channel.request_exec("head -c 1000000000 /dev/zero")
         time.sleep(0.5)
         for data in channel:
             total += len(data)
         assert channel.wait() == 0
-    assert total == 64_000_000
+    assert total == 1_000_000_000
     assert resident() - before < 16 << 20
 
 
@@ -417,7 +418,10 @@ def test_the_command_line(new_sshd):
         ).stdout
 
     label = f"{host.user}@{host.address}:{host.port}"
-    assert label in mux("list")
+    _, head, line = mux("list").splitlines()
+    row = dict(zip(head.split(), line.split()))
+    assert (row["SESSION"], row["CHANNELS"], row["KEPT"], row["OF"]) == (label, "0", "-", "30")
+    assert row.keys() == {"SESSION", "SINCE", "CHANNELS", "KEPT", "SENT", "RECEIVED", "IDLE", "OF"}
     assert mux("close", label) == "1 sessions closed\n"
     assert label not in mux("list")
     assert mux("stop") == "stopped\n"
@@ -462,3 +466,57 @@ def test_keepalives_of_ssh_config(new_sshd, relay):
     assert session.is_connected
     link.freeze()
     wait_for(lambda: not session.is_connected, 6)
+
+
+STRANGER = 65534  # nobody's number
+AS_CLIENT = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.recv(1))"
+AS_HOLDER = """
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+print(flush=True)
+peer = s.accept()[0]
+print(peer.recv(1))
+"""
+
+
+def stranger(code, path):
+    """Run a program as another user."""
+    if os.geteuid():
+        missing("root, for a process of another user's")
+    python = "/usr/bin/python3"  # this Python may be below root's home
+    return subprocess.Popen([python, "-c", code, path], user=STRANGER, cwd="/", stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def reachable():
+    """A directory to which strangers have a way, as no one should make it."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        with mux_lab.own_directory(Path(name) / "mux") as directory:
+            yield directory
+            while SESSIONS:
+                SESSIONS.pop().close()
+
+
+def test_another_user_is_hung_up_on(sshd, reachable):
+    """The holder says nothing, not even its greeting, to a process of another user's that gets at its socket."""
+    connected(sshd)
+    (sock,) = reachable.glob("*.sock")
+    sock.chmod(0o777)
+    reachable.chmod(0o711)
+    assert stranger(AS_CLIENT, sock).communicate(timeout=10)[0] == "b''\n"
+
+
+def test_another_users_holder_gets_nothing(sshd, reachable):
+    """A client tells nothing to a process of another user's that sits where the holder should be."""
+    reachable.mkdir()
+    reachable.chmod(0o777)
+    process = stranger(AS_HOLDER, reachable / f"{paths.holder_name()}.sock")
+    process.stdout.readline()
+    reachable.chmod(0o700)
+    with pytest.raises(MuxUnavailable, match=f"belongs to user {STRANGER}"):
+        connected(sshd)
+    assert process.communicate(timeout=10)[0] == "b''\n"
+    next(reachable.glob("*.sock")).unlink()
