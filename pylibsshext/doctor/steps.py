@@ -159,7 +159,8 @@ def _nothing_in_common(
         label, keyword = _LISTS[one]
         usable = [algorithm for algorithm in theirs[one] if _is_supported(keyword, algorithm)]
         if usable:
-            finding.inventory[VARIABLES[keyword]] = f"+{','.join(usable)}"
+            added = f"+{','.join(usable)}"  # which libssh 0.10 does not know
+            finding.inventory[VARIABLES[keyword]] = added if _is_supported(keyword, added) else ",".join([*ours[one], *usable])
             cures.append(f"Set {VARIABLES[keyword]}: what the server has is off here unless it is asked for.")
         else:
             cures.append(f"This build of libssh has no {label} of the server's: that needs newer software.")

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,34 @@ def test_command_asks_for_the_password(doctor, sshd):
     assert done.returncode == 0, done.stdout
     assert 'ansible_password: "{{ vault_password }}"' in done.stdout
     assert sshd.password not in done.stdout
+
+
+def test_interruption(tmp_path):
+    """Ctrl-C ends it at once, without a word."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "pylibsshext",
+                "doctor",
+                "--set",
+                "timeout=50",
+                f"127.0.0.1:{silent.getsockname()[1]}",
+            ],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(Path(pylibsshext.__path__[0]).parent)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process,
+        silent.accept()[0] as connection,
+    ):
+        assert connection.recv(4) == b"SSH-"
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        assert process.communicate(timeout=30)[0] == b""
+    assert process.returncode == 130
+    assert time.monotonic() - began < 5
 
 
 def test_config_file_counts(doctor, sshd, tmp_path):
@@ -247,17 +277,21 @@ def assert_cure(report, step, cures):
         (
             {"listen": {"kex_algs": ["diffie-hellman-group14-sha1"]}},
             "algorithms",
-            ["nothing in common for key exchange", 'ansible_libssh_key_exchange_algorithms: "+diffie-hellman-group14-sha1"'],
+            [
+                "nothing in common for key exchange",
+                "ansible_libssh_key_exchange_algorithms: ",
+                'diffie-hellman-group14-sha1"  # to be set',
+            ],
         ),
         (
             {"listen": {"encryption_algs": ["aes128-cbc"]}},
             "algorithms",
-            ["cipher, the server's: aes128-cbc", 'ansible_libssh_ciphers: "+aes128-cbc"'],
+            ["cipher, the server's: aes128-cbc", "ansible_libssh_ciphers: ", 'aes128-cbc"  # to be set'],
         ),
         (
             {"listen": {"encryption_algs": ["aes128-ctr"], "mac_algs": ["hmac-sha1"]}},
             "algorithms",
-            ["nothing in common for MAC", 'ansible_libssh_macs: "+hmac-sha1"'],
+            ["nothing in common for MAC", "ansible_libssh_macs: ", 'hmac-sha1"  # to be set'],
         ),
         ({"listen": {"encryption_algs": ["cast128-cbc"]}}, "algorithms", ["has no cipher of the server's"]),
     ],
