@@ -263,7 +263,7 @@ def test_ctrl_c_while_the_server_is_frozen(command, place, relay):
     began = time.monotonic()
     terminal.type("\x03")
     assert terminal.end(60) == 130
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 15
     assert not (place / "far/x").exists()
 
 
