@@ -153,16 +153,24 @@ def test_every_way(bare_ansible: Ansible, server, material, agent, lab):
     assert len(shown) == 1, "strangers' keys are shown by the host 'toomany', and by no other"
 
 
-def test_questions_on_a_terminal(bare_ansible: Ansible, server, lab):
-    """A question that nothing answers is put to the user, with the host's name, and logs in."""
-    add(bare_ansible, server, "h", user="nopw", private_key=lab.key.read_text())
+@pytest.mark.parametrize("persist", [0, 30])
+@pytest.mark.parametrize("what", ["password", "passphrase"])
+def test_questions_on_a_terminal(bare_ansible: Ansible, server, material, lab, what: str, persist: int):
+    """A question that nothing answers is put to the user, with the host's name, and logs in; through the holder, too."""
+    if what == "password":
+        user, answer, question = "nopw", server.password, "Password:"
+        variables = {"private_key": lab.key.read_text()}
+    else:
+        user, answer, question = "root", "open sesame", f"Passphrase for {material / 'locked'}:"
+        variables = {"private_key_file": str(material / "locked")}
+    add(bare_ansible, server, "h", user=user, persist=persist, **variables)
     leader, follower = os.openpty()
     process = bare_ansible.start(
         "- raw: id -un\n", stdin=follower, stdout=follower, stderr=follower, start_new_session=True, preexec_fn=take_terminal
     )
     os.close(follower)
-    shown = read_until(leader, lambda text: "Password:" in text)
-    assert f"nopw@127.0.0.1:{server.port} asks:" in " ".join(shown.split())
-    shown += read_until(leader, lambda text: "PLAY RECAP" in text, server.password.encode() + b"\n")
+    shown = read_until(leader, lambda text: question in text)
+    assert f"{user}@127.0.0.1:{server.port} asks:" in " ".join(shown.split())
+    shown += read_until(leader, lambda text: "PLAY RECAP" in text, answer.encode() + b"\n")
     assert process.wait(20) == 0, shown
     os.close(leader)
