@@ -299,7 +299,7 @@ def assert_cure(report, step, cures):
 )
 def test_failures_of_the_server(bad_server, behaviour, step, cures):
     """Servers that do not greet, do not agree, do not let in or do not open: each has its words."""
-    assert_cure(examine(**keywords(bad_server(**behaviour), timeout=1, open_session_retries=0, agent=False)), step, cures)
+    assert_cure(examine(**keywords(bad_server(**behaviour), timeout=2, agent=False)), step, cures)
 
 
 def test_reset(bad_server):
