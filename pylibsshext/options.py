@@ -126,12 +126,20 @@ def apply(core: _core.Session, name: str, value: Any) -> None:
     """Set an option on libssh's session; what libssh refuses raises `LibsshSessionException`."""
     if name == "knownhosts" and not isinstance(value, (str, bytes)):
         return  # several files: libssh looks into none of them
+    if name == "gss_kex" and _version() < (0, 12):
+        if value:
+            raise LibsshSessionException(f"gss_kex needs libssh 0.12, and this is libssh {_core.LIBSSH_VERSION}")
+        return
     if name in INTEGERS or name in LONGS:
         value = int(value)
     elif name == "compression" and isinstance(value, bool):
         value = "yes" if value else "no"
     for number in numbers(name):
         core.set_option(number, value, name)
+
+
+def _version() -> tuple[int, ...]:
+    return tuple(int(number) for number in _core.LIBSSH_VERSION.split(".")[:2])
 
 
 def with_legacy(name: str, value: str | None) -> str | None:

@@ -11,7 +11,7 @@
 #endif
 
 #if LIBSSH_VERSION_INT < SSH_VERSION_INT(0, 12, 0)
-#define SSH_OPTIONS_GSSAPI_KEY_EXCHANGE (-1) /* which ssh_options_set refuses */
+#define SSH_OPTIONS_GSSAPI_KEY_EXCHANGE 9999 /* which is no option */
 #define SSH_AUTH_METHOD_GSSAPI_KEYEX 0x0040u
 
 static inline int ssh_userauth_gssapi_keyex(ssh_session session)

@@ -132,3 +132,13 @@ def test_defaults():
     one = Session()
     assert (one.port, one.get_ssh_options("host"), one.is_connected) == (22, None, False)
     assert one.get_ssh_options("timeout") is None
+
+
+def test_an_option_that_came_with_libssh_0_12(monkeypatch):
+    """With an older libssh it is refused by a sentence, unless it is off; the real library takes it if it is new enough."""
+    if tuple(map(int, _core.LIBSSH_VERSION.split(".")[:2])) >= (0, 12):
+        Session(gss_kex=True)
+        monkeypatch.setattr(_core, "LIBSSH_VERSION", "0.10.6")
+    Session(gss_kex=False)
+    with pytest.raises(LibsshSessionException, match="gss_kex needs libssh 0.12, and this is libssh 0.1"):
+        Session(gss_kex=True)
