@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,8 @@ class Jump:
         self._running = 2
         self._where = f"{hop.get_ssh_options('host')} port {hop.port}"
         try:
-            self._channel = hop.open_forward(host, port, deadline)
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            self._channel = hop.open_forward(host, port, left)
         except BaseException:
             give_back()
             raise

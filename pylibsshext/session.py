@@ -341,10 +341,10 @@ class Session:
             return None  # "Host *" in ssh_config names this host as the way to all
         self._name = jump.name(explicit)
         keywords = jump.keywords(way, explicit)
-        self.check_way(keywords)
+        self._check_way(keywords)
         return keywords
 
-    def check_way(self, hop: Mapping[str, Any]) -> None:
+    def _check_way(self, hop: Mapping[str, Any]) -> None:
         """Raise `LibsshSessionException` if the way through *hop* leads in a circle."""
         way = (*self._hops, self._name)
         if jump.name(hop) in way:
@@ -551,10 +551,10 @@ class Session:
         core.open_session(deadline_after(self._open_timeout))
         return core
 
-    def open_forward(self, host: str, port: int, deadline: float | None = None) -> _core.Channel:
-        """Open a connection to *host*, made by the server (RFC 4254 section 7.2); *deadline* is a `time.monotonic()`."""
+    def open_forward(self, host: str, port: int, timeout: float | None = None) -> _core.Channel:
+        """Open a connection to *host* that the server makes (RFC 4254 section 7.2), within *timeout* seconds."""
         core = _core.Channel(self._core)
-        core.open_forward(host, port, "127.0.0.1", 0, deadline)
+        core.open_forward(host, port, "127.0.0.1", 0, deadline_after(self._open_timeout if timeout is None else timeout))
         return core
 
     def new_channel(self) -> Channel:
