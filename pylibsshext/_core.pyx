@@ -79,6 +79,8 @@ OPTIONS = {
     "key_exchange_algorithms": (libssh.SSH_OPTIONS_KEY_EXCHANGE, str),
     "publickey_accepted_algorithms": (libssh.SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, str),
     "hostkeys": (libssh.SSH_OPTIONS_HOSTKEYS, str),
+    "rekey_data": (libssh.SSH_OPTIONS_REKEY_DATA, float),  # uint64_t, which is as long as long
+    "rekey_time": (libssh.SSH_OPTIONS_REKEY_TIME, int),
     "rsa_min_size": (libssh.SSH_OPTIONS_RSA_MIN_SIZE, int),
     "identity_agent": (libssh.SSH_OPTIONS_IDENTITY_AGENT, str),
     "nodelay": (libssh.SSH_OPTIONS_NODELAY, int),

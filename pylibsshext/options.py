@@ -42,6 +42,8 @@ EXTRA_OPTIONS = {
     "ciphers": (_core.OPTIONS["ciphers_c_s"], _core.OPTIONS["ciphers_s_c"]),
     "macs": (_core.OPTIONS["macs_c_s"], _core.OPTIONS["macs_s_c"]),
     "compression": (_core.OPTIONS["compression"],),
+    "rekey_data": (_core.OPTIONS["rekey_data"],),
+    "rekey_time": (_core.OPTIONS["rekey_time"],),
     "rsa_min_size": (_core.OPTIONS["rsa_min_size"],),
 }
 
@@ -60,8 +62,8 @@ USUAL_HOST_KEYS = (
     "sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256"
 )
 
-INTEGERS = {"fd", "gss_kex", "port", "rsa_min_size", "gssapi_delegate_credentials", "log_verbosity"}
-LONGS = {"timeout", "timeout_usec"}
+INTEGERS = {"fd", "gss_kex", "port", "rekey_time", "rsa_min_size", "gssapi_delegate_credentials", "log_verbosity"}
+LONGS = {"rekey_data", "timeout", "timeout_usec"}
 
 # What `Session.connect` takes besides the options.
 CONNECT_KEYWORDS = {

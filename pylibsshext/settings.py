@@ -48,6 +48,7 @@ def from_config(config: Config) -> dict[str, Any]:
                 found[keyword] = meaning(config, word)
             except (ValueError, KeyError) as exc:
                 raise ssh_config.ConfigError(f"reading the ssh configuration failed: {word} {config.raw(word)}: {exc}") from exc
+    found.update(_rekeying(config))
     allowed = _methods(config)
     if allowed is not None:
         found["preferred_authentications"] = allowed
@@ -56,18 +57,7 @@ def from_config(config: Config) -> dict[str, Any]:
 
 def unhonoured(lines: Iterable[str]) -> list[str]:
     """Return those of some lines of ssh_config that a session can do nothing about."""
-    known = {
-        *_MEANINGS,
-        *_METHODS,
-        *POINTLESS,
-        "host",
-        "match",
-        "include",
-        "preferredauthentications",
-        "hostname",
-        "user",
-        "port",
-    }
+    known = {*_MEANINGS, *_METHODS, *POINTLESS, "host", "match", "include", "preferredauthentications", "rekeylimit"}
     # A default that is asked for is honoured by doing nothing.
     return [line for line in lines if _word(line) not in known and not _is_default(line)]
 
@@ -139,7 +129,7 @@ def seconds(config: Config, word: str) -> int | None:
         return None
     if not re.fullmatch(r"(\d+[smhdw]?)+", text):
         raise ValueError("it is not a time")
-    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhdw]?)", text))
+    return _in_seconds(text)
 
 
 def _paths(config: Config, word: str) -> list[str]:
@@ -200,6 +190,25 @@ def _set(config: Config, word: str) -> dict[str, str]:
 
 def _family(config: Config, word: str) -> str:
     return (config.get(word) or "").lower()
+
+
+def _rekeying(config: Config) -> dict[str, int]:
+    """Return after how many bytes and seconds to exchange keys again (RekeyLimit)."""
+    rows = config.rows("rekeylimit")
+    if not rows:
+        return {}
+    data, time = [*(word.lower() for word in rows[0]), "none"][:2]
+    match = re.fullmatch(r"(\d+)([kmg]?)|default", data)
+    if not match or not (time == "none" or re.fullmatch(r"(\d+[smhdw]?)+", time)):
+        raise ssh_config.ConfigError(
+            f"reading the ssh configuration failed: rekeylimit {config.raw('rekeylimit')}: it is no limit"
+        )
+    found = {"rekey_data": int(match[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[match[2]]} if match[1] else {}
+    return found if time == "none" else {**found, "rekey_time": _in_seconds(time)}
+
+
+def _in_seconds(text: str) -> int:
+    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhdw]?)", text))
 
 
 def _methods(config: Config) -> list[str] | None:

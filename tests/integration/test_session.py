@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -535,3 +536,13 @@ def test_smallest_rsa_key(new_sshd, connect):
     assert connect(host, rsa_min_size=2048).is_connected
     with pytest.raises(LibsshSessionException):
         connect(host, rsa_min_size=8192)
+
+
+def test_rekey_limit(sshd, connect, caplog):
+    """RekeyLimit of ssh_config: keys are exchanged again and again, and nothing is lost on the way."""
+    session = connect(sshd, ssh_options=["RekeyLimit 1M"])
+    data = os.urandom(8_000_000)
+    with caplog.at_level("DEBUG", "ansible-pylibssh"):
+        session.set_log_level(logging.DEBUG)
+        assert session.exec_command("cat", stdin=data, timeout=60).stdout == data
+    assert caplog.text.count("Received SSH_MSG_NEWKEYS") > 3

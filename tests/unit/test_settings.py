@@ -29,6 +29,9 @@ def resolve(*lines, **explicit):
         ("ServerAliveCountMax 2", {"server_alive_count_max": 2}),
         ("Compression yes", {"compression": True}),
         ("Ciphers +aes128-cbc", {"ciphers": "+aes128-cbc"}),
+        ("RekeyLimit 1G 1h30m", {"rekey_data": 1 << 30, "rekey_time": 5400}),
+        ("RekeyLimit default 60", {"rekey_time": 60}),
+        ("RekeyLimit 5k none", {"rekey_data": 5120}),
         ("RequiredRSASize 3072", {"rsa_min_size": 3072}),
         ("PubkeyAcceptedKeyTypes ssh-rsa", {"publickey_accepted_algorithms": "ssh-rsa"}),
         ("StrictHostKeyChecking false", {"host_key_checking": "no"}),
@@ -56,7 +59,8 @@ def test_meanings(monkeypatch, line, keywords):
 
 
 @pytest.mark.parametrize(
-    "line", ["Compression perhaps", "ConnectTimeout soon", "SetEnv A", "ConnectionAttempts x", "ProxyJump %x"]
+    "line",
+    ["Compression perhaps", "ConnectTimeout soon", "SetEnv A", "ConnectionAttempts x", "ProxyJump %x", "RekeyLimit much"],
 )
 def test_values_that_make_no_sense(line):
     """The word and its value are named."""
@@ -92,6 +96,7 @@ def test_unhonoured():
         "ForwardX11=yes",
         "ControlPath /x",
         "user me",
+        "RekeyLimit 1G",
         "Nonsense x",
         "ServerAliveInterval 3",
     ]
