@@ -916,7 +916,9 @@ _define_options()
 
 display = Display()
 
-# From this verbosity on libssh's own log is shown, with this much of it: a number of libssh's.
+# From this verbosity on it is shown what ssh -v would tell.
+_REPORT_VERBOSITY = 3
+# From this one on libssh's own log is, with this much of it: a number of libssh's.
 _LOG_VERBOSITY = 5
 _LOG_DETAIL = 3
 
@@ -987,7 +989,10 @@ class Connection(ConnectionBase):
                 escalation=escalation,
                 patience=self.get_option("persistent_command_timeout"),
             )
-        return finished.status, finished.stdout, _clixml.plain(finished.stderr) if self._windows else finished.stderr
+        stderr = _clixml.plain(finished.stderr) if self._windows else finished.stderr
+        if display.verbosity >= _REPORT_VERBOSITY and not self._play_context.no_log:
+            self._report(f"({finished.status}, {finished.stdout!r}, {stderr!r})")
+        return finished.status, finished.stdout, stderr
 
     def put_file(self, in_path: str, out_path: str) -> None:
         """Copy a file to the host."""
@@ -1048,6 +1053,7 @@ class Connection(ConnectionBase):
                 )
             with self._ansible_errors("connect"):
                 self._session = self._open_session()
+                self._report_session()
             self._connected = True
         return self
 
@@ -1055,7 +1061,11 @@ class Connection(ConnectionBase):
         """Return what moves files."""
         if self._mover is None:
             method = self.get_option("transfer_method")
-            self._mover = _transfers.Transfers(self._library, self._session, method, self._shell.quote, self._report)
+            methods = [method]
+            if method == "smart":
+                # Windows has no cat to make a pipe with.
+                methods = [name for name in _transfers.SMART if not self._windows or name != "piped"]
+            self._mover = _transfers.Transfers(self._library, self._session, methods, self._shell.quote, self._report)
         return self._mover
 
     def _open_session(self) -> Any:
@@ -1168,6 +1178,16 @@ class Connection(ConnectionBase):
             on_terminal = display.verbosity >= _LOG_VERBOSITY or self.get_option("verbosity")
             self._log = _LibraryLog(self._host, log_only=not on_terminal)
             logger.addHandler(self._log)
+
+    def _report_session(self) -> None:
+        """Tell what ``ssh -v`` would: which server this is, what both sides settled on, and what was tried to log in."""
+        if display.verbosity < _REPORT_VERBOSITY:
+            return
+        info = self._session.info
+        self._report(f"Server is {info.server_banner}, its host key {info.host_key_type} {info.host_key_fingerprint}")
+        self._report(f"Key exchange {info.kex}, cipher {info.cipher_out} out and {info.cipher_in} in")
+        for attempt in info.auth_attempts:
+            self._report(f"Login: {attempt}")
 
     def _report(self, message: str) -> None:
         display.vvv(message, host=self._host)

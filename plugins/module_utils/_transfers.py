@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from . import _command
 if TYPE_CHECKING:
     from types import ModuleType
 
-_SMART = ("sftp", "scp", "piped")
+SMART = ("sftp", "scp", "piped")
 _CHUNK = 1 << 18
 # A shell's "not found" has no errno of its own; EINVAL is a file that scp by its nature can't copy, as those of /proc.
 _NO_SCP = (errno.EIO, errno.EINVAL)
@@ -32,13 +32,18 @@ class Transfers:
     """The transfers of one session. What the server turned out not to have is not tried again."""
 
     def __init__(
-        self, library: ModuleType, session: Any, method: str, quote: Callable[[str], str], report: Callable[[str], None]
+        self,
+        library: ModuleType,
+        session: Any,
+        methods: Iterable[str],
+        quote: Callable[[str], str],
+        report: Callable[[str], None],
     ) -> None:
         self._errors = library.errors
         self._session = session
         self._quote = quote
         self._report = report
-        self._methods = list(_SMART) if method == "smart" else [method]
+        self._methods = list(methods)
         self._doers = {
             "sftp": (self._sftp_put, self._sftp_fetch),
             "scp": (self._scp_put, self._scp_fetch),

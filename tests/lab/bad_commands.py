@@ -214,6 +214,10 @@ CLIXML = """\
 async def power_shell(process: Process[bytes]) -> None:
     """Note down the script, its input and the terminal; give back what a module or a command of Windows might print."""
     command = process.command or ""
+    if command.startswith("scp "):
+        process.stderr.write(b"scp : The term 'scp' is not recognized as the name of a cmdlet.\r\n")
+        process.exit(1)
+        return
     encoded = re.search(r"-EncodedCommand '?([A-Za-z0-9+/=]+)", command)
     script = base64.b64decode(encoded[1]).decode("utf-16-le") if encoded else command
     given = await process.stdin.read(-1)

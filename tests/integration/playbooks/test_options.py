@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 
@@ -152,6 +153,15 @@ def test_log_of_the_library(ansible: Ansible, tmp_path):
     outcome = ansible.passes("- raw: id\n", environment={"ANSIBLE_LOG_PATH": str(log)})
     assert "LIBSSH:" not in outcome.text
     assert "LIBSSH:" in log.read_text()
+
+
+def test_verbose_output(ansible: Ansible, sshd):
+    """-vvv tells, with the host in front, what ssh -v would: the server, the algorithms, the login, and how commands ended."""
+    text = ansible.passes("- raw: echo said; exit 0\n- raw: echo hushed\n  no_log: true\n", "-vvv", quiet=False).text
+    for words in ("Server is SSH-2.0-OpenSSH", "SHA256:", "Key exchange ", "Login: ", "(0, b'said\\n', b'')"):
+        assert re.search(rf"^<{sshd.address}> .*{re.escape(words)}", text, re.MULTILINE), text
+    assert "b'hushed" not in text
+    assert "Key exchange" not in ansible.passes("- raw: 'true'\n", "-vv", quiet=False).text
 
 
 def test_no_secret_is_ever_shown(ansible: Ansible, accounts, tmp_path):

