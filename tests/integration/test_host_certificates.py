@@ -11,6 +11,7 @@ import pytest
 from pylibsshext import _core
 from pylibsshext.errors import HostKeyChangedError, HostKeyError
 from tests.lab import servers
+from tests.lab.works import works
 
 with_certificates = pytest.mark.skipif(
     not _core.HOST_CERTIFICATES, reason=f"libssh {_core.LIBSSH_VERSION} by itself asks for no host certificates"
@@ -53,6 +54,7 @@ def test_good(certified, connect, kind, ca_kind):
     session = connect(host, knownhosts=str(known), host_key_checking="yes")
     assert session.exec_command("echo x").stdout == b"x\n"
     assert session.info.host_key_type.endswith("-cert-v01@openssh.com")
+    works(f"host certificate, {kind}", host, "connecting")
     assert connect(host, knownhosts=str(known), host_key_checking="accept-new").is_connected
     assert known.read_text() == before
 

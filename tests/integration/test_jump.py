@@ -26,6 +26,7 @@ from pylibsshext.errors import (
 from pylibsshext.session import AutoAddPolicy, Session
 from tests.lab import servers
 from tests.lab.fixtures import missing
+from tests.lab.works import works
 
 from .conftest import login
 
@@ -57,6 +58,7 @@ def test_several_hops(sshd, new_sshd, connect, all_known):
     assert session.exec_command("cat", stdin=data, timeout=30).stdout == data
     assert (first.logins(), second.logins()) == (1, 1)
     assert len(first.connections()) == 1
+    works("ProxyJump", first, "connecting")
     session.close()
     deadline = time.monotonic() + 5
     while (first.connections() or second.connections()) and time.monotonic() < deadline:

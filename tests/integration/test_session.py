@@ -22,6 +22,7 @@ from pylibsshext.errors import (
     LibsshSessionTimeout,
 )
 from pylibsshext.session import Session
+from tests.lab.works import works
 
 from .conftest import login
 
@@ -528,6 +529,7 @@ def test_changes_of_lists(new_sshd, connect):
 def test_post_quantum_key_exchange(sshd, connect):
     """It is used without being asked for, where the server has it."""
     assert connect(sshd).info.kex.startswith(("sntrup761x25519-", "mlkem768x25519-"))
+    works("post-quantum key exchange", sshd, "connecting")
 
 
 def test_smallest_rsa_key(new_sshd, connect):
