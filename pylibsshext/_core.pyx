@@ -302,7 +302,7 @@ cdef class Key:
         engine.px_log_to(NULL)
         key.ptr = libssh.ssh_key_dup(self.ptr)
         if key.ptr is NULL:
-            raise MemoryError
+            raise errors.KeyImportError("the private key cannot be copied")
         try:
             rc = libssh.ssh_pki_import_cert_base64(b_text, libssh.ssh_key_type_from_name(b_kind), &certificate)
             if rc == libssh.SSH_OK:
