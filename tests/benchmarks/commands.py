@@ -7,7 +7,7 @@ import math
 from statistics import median
 
 from .candidates import ALL_PEERS, OURS, best_of, incumbent, incumbent_best, named
-from .judges import Results, Row, Verdict, at_most, faster, no_slower, ratio, share_of
+from .judges import NO_BOUND, Results, Row, Verdict, at_most, faster, no_slower, ratio, share_of
 
 
 def judge_stream(results: Results) -> Verdict:
@@ -147,7 +147,7 @@ ROWS = [
     Row(
         "import-session",
         "`import pylibsshext.session`, with all that connects and logs in (ms)",
-        "no bound",
+        NO_BOUND,
         "import",
         "ms",
         share_of("ms", incumbent, math.inf),

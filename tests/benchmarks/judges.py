@@ -14,6 +14,10 @@ from .candidates import OURS, Candidate
 Results = Mapping[str, Sequence[Mapping[str, float]]]
 
 
+NO_BOUND = "no bound"
+"""What a row must be that only informs."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A row's sentence, and whether it keeps its promise."""

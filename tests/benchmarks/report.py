@@ -15,7 +15,7 @@ from typing import Any
 
 import pylibsshext
 
-from .judges import Row, Verdict
+from .judges import NO_BOUND, Row, Verdict
 from .runner import Run
 
 Entry = dict[str, Any]
@@ -60,7 +60,7 @@ def ranking(results: dict[str, list[Run]], key: str) -> str:
 
 def line(row: Row, verdict: Verdict, results: dict[str, list[Run]], failures: dict[str, str]) -> str:
     """Return a row of the table."""
-    result = f"**{'PASS' if verdict.ok else 'MISS'}** {verdict.text}"
+    result = verdict.text if row.bound == NO_BOUND else f"**{'PASS' if verdict.ok else 'MISS'}** {verdict.text}"
     return f"| {row.title} | {row.bound} | {result} | {numbers(row, results, failures)} |"
 
 
