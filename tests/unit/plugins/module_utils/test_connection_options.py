@@ -6,6 +6,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.ansible.netcommon.plugins.module_utils import _connection_options as subject
 
+from pylibsshext.mux import client
+
 
 class Tagged(str):
     """A stand-in for the tagged strings of ansible-core 2.19 and later."""
@@ -81,3 +83,81 @@ def test_host_key_checking(checking, auto_add, keyword):
     """OpenSSH's words and netcommon's booleans; the default leaves it to ssh_config."""
     options = {"host_key_checking": checking, "host_key_auto_add": auto_add}
     assert subject.connect_keywords(options).get("host_key_checking") == keyword
+
+
+BASE = {"remote_addr": "h", "config_file": "none"}
+# A value for each option that is not its default.
+CHANGED = {
+    "remote_addr": "H",
+    "port": 2222,
+    "remote_user": "u",
+    "password": "p",
+    "password_prompt": "Token:",
+    "keyboard_interactive_answers": [{"prompt": "Token", "answer": "1"}],
+    "private_key": "k",
+    "private_key_passphrase": "p",
+    "identities": ["/k"],
+    "identities_only": True,
+    "certificate": "c",
+    "certificate_file": ["/c"],
+    "agent": False,
+    "forward_agent": True,
+    "security_key_provider": "/sk.so",
+    "pkcs11_provider": "/p11.so",
+    "look_for_keys": False,
+    "host_key": "ssh-ed25519 AAAA",
+    "host_key_alias": "a",
+    "preferred_authentications": ["publickey"],
+    "gss_auth": True,
+    "gss_kex": True,
+    "gss_deleg_creds": True,
+    "gss_server_identity": "s",
+    "gss_client_identity": "c",
+    "known_hosts_file": "/known",
+    "global_known_hosts_file": "/global",
+    "timeout": 11,
+    "persistent_connect_timeout": 31,
+    "config_file": "/config",
+    "proxy_command": "nc %h %p",
+    "proxy_jump": "b",
+    "proxy": "socks5://p",
+    "unix_socket": "/sock",
+    "address_family": "inet6",
+    "bind_address": "127.0.0.2",
+    "banner_timeout": 1.5,
+    "server_alive_interval": 5,
+    "server_alive_count_max": 5,
+    "key_exchange_algorithms": "curve25519-sha256",
+    "publickey_accepted_algorithms": "ssh-ed25519",
+    "hostkeys": "ssh-ed25519",
+    "ciphers": "aes256-ctr",
+    "macs": "hmac-sha2-512",
+    "compression": True,
+    "rsa_min_size": 4096,
+    "legacy_algorithms": True,
+    "identity_agent": "/agent",
+    "private_key_file": "/key",
+    "host_key_checking": "no",
+    "host_key_auto_add": True,
+    "ssh_options": ["Compression yes"],
+}
+
+
+def holders_digest(options):
+    """Return by which digest the connection holder knows a connection with these options."""
+    session = client.MuxSession()
+    session._keywords = client._portable(subject.connect_keywords(options))
+    return session._about(b"secret")["digest"]
+
+
+def test_every_option_of_a_connection_is_in_its_identity():
+    """Connections that differ in any option share no login, neither theirs nor that of a hop on their way."""
+    # Another copy of the library has another holder.
+    assert set(CHANGED) == {*subject.OPTIONS, "ssh_options"} - {"prefer_installed"}
+    found = {name: holders_digest(BASE | {name: value}) for name, value in CHANGED.items()}
+    found["none"] = holders_digest(BASE)
+    assert holders_digest({**BASE, "timeout": 10, "ciphers": "", "port": None}) == found["none"]
+    for name in set(CHANGED) - {"proxy_jump", "ssh_options"}:
+        hop = {"remote_addr": "b", name: CHANGED[name]}
+        found[f"{name} of a hop"] = holders_digest(BASE | {"proxy_jump": subject.hops([hop])})
+    assert len(set(found.values())) == len(found)
