@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from pylibsshext import errors
 from pylibsshext.errors import LibsshSessionException
 from pylibsshext.mux import command, paths
 from pylibsshext.mux.client import MuxSession, MuxUnavailable
+from pylibsshext.mux.protocol import VERSION, Wire
 from pylibsshext.policies import MissingHostKeyPolicy
 from tests.lab.fixtures import missing
 
@@ -83,8 +86,8 @@ with MuxSession(30) as session:
 """
 
 
-def client(host, words="printf 42"):
-    return subprocess.Popen([sys.executable, "-c", CLIENT, json.dumps(keywords(host)), words], cwd=ROOT)
+def client(host, words="printf 42", code=CLIENT, root=ROOT):
+    return subprocess.Popen([sys.executable, "-c", code, json.dumps(keywords(host)), words], cwd=root)
 
 
 def test_many_processes_share_one_login(new_sshd):
@@ -104,6 +107,51 @@ def test_a_stampede_starts_one_holder_and_makes_one_login(new_sshd, directory):
         assert process.wait(60) == 0
     assert host.logins() == 1
     assert len(mux_lab.pids(directory)) == 1
+
+
+def test_another_version_of_the_code_has_another_holder(new_sshd, directory, tmp_path):
+    """After an update of the code a holder with the new one is started, and the old one is left to those who use it."""
+    host = new_sshd()
+    package = tmp_path / "root/pylibsshext"
+    shutil.copytree(ROOT / "pylibsshext", package, ignore=shutil.ignore_patterns("__pycache__"))
+    for _ in range(2):
+        assert client(host, root=package.parent).wait(30) == 0
+    old = mux_lab.pids(directory)
+    assert (host.logins(), len(old)) == (1, 1)
+    with open(package / "mux/pool.py", "a") as file:
+        file.write("# a new version\n")
+    for _ in range(2):
+        assert client(host, root=package.parent).wait(30) == 0
+    assert host.logins() == 2
+    assert set(old) < set(mux_lab.pids(directory))
+    assert len(mux_lab.pids(directory)) == 2
+    # This process has its code from another place.
+    connected(host)
+    assert len(mux_lab.pids(directory)) == 3
+    wait_for(lambda: host.logins() == 3)
+
+
+def test_a_holder_of_another_protocol_gets_nothing(sshd, directory):
+    """A holder whose greeting tells of another version of the protocol is not spoken to."""
+    name = f"{paths.holder_name()}.sock"
+    place = paths.directory()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(place.address(name))
+        listener.listen()
+
+        def greet():
+            peer = listener.accept()[0]
+            with peer:
+                Wire(peer).send({"protocol": VERSION + 1, "secret": "00"})
+                return peer.recv(1)
+
+        with ThreadPoolExecutor(1) as pool:
+            heard = pool.submit(greet)
+            with pytest.raises(MuxUnavailable, match=f"speaks version {VERSION + 1} of the protocol, not {VERSION}"):
+                connected(sshd)
+            assert heard.result(10) == b""
+    place.close()
+    (directory / name).unlink()
 
 
 def test_fifty_threads_at_once(new_sshd):
@@ -201,6 +249,24 @@ def test_a_slow_reader_stops_nobody(sshd):
         time.sleep(0.3)
         assert quick.exec_command("printf 42").stdout == b"42"
         assert sum(map(len, channel)) == 30_000_000
+
+
+def test_a_slow_reader_on_one_host_stops_no_other_host(new_sshd):
+    """While nobody reads what one host sends, on several channels, commands and files of another host run."""
+    slow, quick = connected(new_sshd()), connected(new_sshd())
+    channels = [slow.new_channel() for _ in range(4)]
+    for channel in channels:
+        channel.request_exec("head -c 30000000 /dev/zero")
+    time.sleep(0.3)
+    began = time.monotonic()
+    for _ in range(5):
+        assert quick.exec_command("printf 42").stdout == b"42"
+    data = os.urandom(5_000_000)
+    assert quick.exec_command("cat", stdin=data).stdout == data
+    with quick.sftp() as sftp:
+        sftp.get(sys.executable, os.devnull)
+    assert time.monotonic() - began < 3
+    assert [sum(map(len, channel)) for channel in channels] == [30_000_000] * 4
 
 
 DIFFERENT = {
@@ -376,6 +442,40 @@ def test_a_channel_goes_from_client_to_client(sshd):
     assert taken.read() == b"42\n"
     assert taken.wait(10) == 7
     assert second.take("cli") is None
+
+
+KEEPER = """
+import json, sys
+from pylibsshext.mux.client import MuxSession
+with MuxSession(30) as session:
+    session.connect(**json.loads(sys.argv[1]))
+    shell = session.take("cli")
+    if shell is None:
+        shell = session.new_channel()
+        shell.request_exec("exec sh")
+        shell.write(b"x=0; echo $$\\n")
+        open(sys.argv[2], "wb").write(shell.read())
+    shell.write(b"x=$((x + 1)); echo $x\\n")
+    print(shell.read().decode(), end="", file=open(sys.argv[2], "a"))
+    session.keep(shell, "cli")
+"""
+
+
+def test_a_channel_goes_from_process_to_process(new_sshd, tmp_path):
+    """A shell lives on from one process to the next; if a process that has it is killed, nobody takes it again."""
+    host, file = new_sshd(), tmp_path / "said"
+    for _ in range(3):
+        assert client(host, str(file), KEEPER).wait(30) == 0
+    pid, *counted = file.read_text().split()
+    assert counted == ["1", "2", "3"]
+    assert listed()[0]["kept"] == ["cli"]
+    process = client(host, str(file), KEEPER.replace("session.keep", "sys.stdin.read() and session.keep"))
+    wait_for(lambda: file.read_text().endswith("4\n"))
+    process.kill()
+    process.wait()
+    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+    assert connected(host).take("cli") is None
+    assert host.logins() == 1
 
 
 def test_no_secret_is_to_be_seen(new_sshd, directory):
