@@ -22,11 +22,12 @@ OVERRIDE = "PYLIBSSHEXT_MUX_DIR"
 _NAME = "pylibsshext"
 _SUN_PATH = 100  # what all systems allow for the path of a socket
 
-# What differs from one terminal or task to the next, and makes no difference to a connection.  All else does: a ProxyCommand, the
-# agent, Kerberos and libssh itself read the environment.
+# What differs from one terminal, task or run of ansible-runner to the next, and makes no difference to a connection.  All else does:
+# a ProxyCommand, the agent, Kerberos and libssh itself read the environment.
 _NOISE = {
-    "_", "COLORTERM", "COLUMNS", "DBUS_SESSION_BUS_ADDRESS", "GPG_TTY", "INVOCATION_ID", "JOURNAL_STREAM", "LINES", "LS_COLORS",
-    "OLDPWD", "PS1", "PS2", "PWD", "PYTEST_CURRENT_TEST", "SHLVL", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "STY", "TERM", "WINDOWID",
+    "_", "AWX_ISOLATED_DATA_DIR", "COLORTERM", "COLUMNS", "DBUS_SESSION_BUS_ADDRESS", "GPG_TTY", "INVOCATION_ID", "JOURNAL_STREAM",
+    "LINES", "LS_COLORS", "OLDPWD", "PS1", "PS2", "PWD", "PYTEST_CURRENT_TEST", "SHLVL", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY",
+    "STY", "TERM", "WINDOWID",
 }  # fmt: skip
 _NOISY = ("ANSIBLE_", "GNOME_TERMINAL_", "ITERM_", "KONSOLE_", "TERM_", "TMUX", "VSCODE_", "VTE_", "XDG_SESSION_")
 

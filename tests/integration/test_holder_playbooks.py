@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -93,13 +94,39 @@ def test_a_directory_that_is_refused_costs_the_holder_only(ansible: runner.Ansib
     assert host.logins() == 1
 
 
-def test_many_forks_on_one_host(ansible: runner.Ansible, new_sshd):
-    """Twenty inventory names for one host, all at once: the settings are equal, so they share what the server allows."""
-    host = new_sshd(sshd_config="MaxSessions 50")
-    for number in range(20):
-        ansible.add(host, f"h{number}", ansible_libssh_known_hosts_file=str(host.known_hosts_file))
-    ansible.passes("- raw: sleep 0.3\n", "--forks", "20")
-    assert host.logins() == 1
+FREE = """
+- hosts: all
+  gather_facts: false
+  strategy: free
+  tasks:
+    - raw: sleep 0.{{ 99 | random }}; printf {{ inventory_hostname }}
+      register: one
+      failed_when: one.stdout != inventory_hostname
+    - command: sleep 0.5
+      async: 20
+      poll: 1
+      when: inventory_hostname in ["a0", "b0"]
+    - raw: printf {{ inventory_hostname }}
+      register: two
+      failed_when: two.stdout != inventory_hostname
+"""
+
+
+def test_fifty_forks(ansible: runner.Ansible, new_sshd, tmp_path):
+    """Fifty hosts at once, nothing there before, and nobody waits for anybody: one holder, and one login for each.
+
+    Half of them are names for one server with equal settings, who share what it allows; the others differ in a setting.
+    """
+    shared, own = new_sshd(), new_sshd()
+    known = {"ansible_libssh_known_hosts_file": str(shared.known_hosts_file)}
+    for number in range(25):
+        ansible.add(shared, f"a{number}", **known)
+        ansible.add(own, f"b{number}")
+    outcome = ansible.passes(FREE, "--forks", "50")
+    for name in ("a0", "a1", "b0", "b1"):
+        assert outcome.recap(name)["ok"] == 2 + (name[1] == "0")
+    assert (shared.logins(), own.logins()) == (1, 25)
+    assert len(mux_lab.pids(tmp_path / "mux")) == 1
 
 
 def test_a_killed_holder_fails_the_task_and_runs_nothing_twice(ansible: runner.Ansible, new_sshd, tmp_path):
@@ -131,6 +158,68 @@ def test_a_server_that_comes_back_is_waited_for(ansible: runner.Ansible, new_ssh
     text = process.communicate(timeout=60)[0]
     assert process.returncode == 0, text
     assert host.logins() == 2
+
+
+def test_reboot(ansible: runner.Ansible, new_sshd, tmp_path):
+    """The reboot module finds the host again once its server was restarted under it, and one login more does for all that follows."""
+    host = new_sshd()
+    ansible.add(host)
+    boot, going = tmp_path / "boot", tmp_path / "going"
+    boot.write_text("first")
+    process = ansible.start(
+        f"""
+        - reboot: {{reboot_command: "touch {going}; sleep 60", boot_time_command: cat {boot}, test_command: "true", reboot_timeout: 30}}
+          register: result
+          failed_when: not result.rebooted
+        - raw: 'true'
+        """
+    )
+    wait_for(going.exists)
+    boot.write_text("second")
+    host.restart()
+    text = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, text
+    assert host.logins() == 2
+
+
+def test_ways_through_other_hosts(ansible: runner.Ansible, new_sshd):
+    """Over ProxyCommand, of an option and of ssh_args, and over ProxyJump: two tasks, two runs, one login on each host of the way."""
+    ways = {name: (new_sshd(), new_sshd()) for name in ("command", "args", "jump")}
+
+    def command(bastion):
+        about = f"-F none -i {bastion.key} -o UserKnownHostsFile={bastion.known_hosts_file}"
+        return f"ssh {about} -p {bastion.port} -W %h:%p {bastion.user}@{bastion.address}"
+
+    variables = {
+        "command": {"ansible_libssh_proxy_command": command(ways["command"][0])},
+        "args": {"ansible_ssh_common_args": f"-o ProxyCommand='{command(ways['args'][0])}'"},
+        "jump": {"ansible_libssh_proxy_jump": "{0.user}@{0.address}:{0.port}".format(ways["jump"][0])},
+    }
+    for name, (bastion, host) in ways.items():
+        known = ansible.directory / f"known-{name}"
+        known.write_text(bastion.known_hosts + host.known_hosts)
+        ansible.add(host, name, **variables[name], ansible_libssh_known_hosts_file=str(known))
+    for _ in range(2):
+        ansible.passes("- raw: 'true'\n- raw: 'true'\n")
+    assert {name: (bastion.logins(), host.logins()) for name, (bastion, host) in ways.items()} == dict.fromkeys(ways, (1, 1))
+
+
+def test_ansible_runner(ansible: runner.Ansible, new_sshd):
+    """Two runs of ansible-runner, each with a directory of its own for what it leaves behind, use one login."""
+    host = new_sshd()
+    ansible.add(host)
+    inventory = ansible._write_inventory()
+    project = ansible.directory / "project"
+    project.mkdir()
+    (project / "play.yml").write_text(
+        "- hosts: all\n  gather_facts: false\n  tasks: [{raw: printf 42}, {command: printf 42}]\n"
+    )
+    for run in ("one", "two"):
+        words = ["run", str(ansible.directory), "-p", "play.yml", "--inventory", inventory, "--ident", run]
+        outcome = ansible.run(sys.executable, "-m", "ansible_runner", *words)
+        assert outcome.rc == 0, outcome.text
+        assert outcome.recap() == {"ok": 2, "changed": 2}
+    assert host.logins() == 1
 
 
 def test_ad_hoc_console_and_a_home_that_is_read_only(ansible: runner.Ansible, new_sshd, tmp_path):

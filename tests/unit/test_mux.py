@@ -236,11 +236,12 @@ def test_a_read_only_home_leaves_the_temporary_directory(tmp_path, monkeypatch):
 
 
 def test_the_name_follows_the_environment_but_not_its_noise(monkeypatch):
-    """Another agent or PATH means another holder; another terminal, or a setting of Ansible's, does not."""
+    """Another agent or PATH means another holder; another terminal, run of ansible-runner, or setting of Ansible's, does not."""
     monkeypatch.setenv("TERM", "one")
     name = paths.holder_name()
     monkeypatch.setenv("TERM", "two")
     monkeypatch.setenv("ANSIBLE_FORKS", "7")
+    monkeypatch.setenv("AWX_ISOLATED_DATA_DIR", "/tmp/artifacts/1")
     assert paths.holder_name() == name
     monkeypatch.setenv("SSH_AUTH_SOCK", "/tmp/another")
     assert paths.holder_name() != name
