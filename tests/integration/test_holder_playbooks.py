@@ -146,6 +146,20 @@ def test_a_killed_holder_fails_the_task_and_runs_nothing_twice(ansible: runner.A
     assert host.logins() == 2
 
 
+def test_ctrl_c_of_a_playbook_leaves_the_login(ansible: runner.Ansible, new_sshd, tmp_path):
+    """Ctrl-C ends a playbook whose first task has started the holder; the holder stays, and the next run uses its login."""
+    host = new_sshd()
+    ansible.add(host)
+    mark = tmp_path / "mark"
+    process = ansible.start(f"- raw: touch {mark}; sleep 60\n", start_new_session=True)
+    wait_for(mark.exists)
+    os.killpg(process.pid, signal.SIGINT)
+    text = process.communicate(timeout=20)[0]
+    assert process.returncode != 0, text
+    ansible.passes("- raw: 'true'\n")
+    assert host.logins() == 1
+
+
 def test_a_server_that_comes_back_is_waited_for(ansible: runner.Ansible, new_sshd, tmp_path):
     """A server that is restarted under a play is found again by wait_for_connection, and the tasks after it run."""
     host = new_sshd()
