@@ -106,8 +106,8 @@ RELEASES := build/openssh-releases
 BINDING := tests/unit $(wildcard $(addprefix tests/integration/test_,channel.py exec.py session.py session_login.py scp.py))
 # What differs between releases of ansible-core: the whole of the connection target, become, Windows.
 PLUGIN := $(addprefix tests/integration/playbooks/test_,commands.py become.py windows.py)
-# Tests of deadlines can miss one on a busy machine: twice more, and the summary tells.
-RERUNS := --reruns 2 --reruns-delay 2
+# Tests of deadlines can miss one on a busy machine: twice more, and the summary tells which.
+RERUNS := --reruns 2 --reruns-delay 2 -r fER
 PYTEST := python -m pytest -q $(RERUNS)
 # Programs that mostly wait to be interrupted.
 CRASH := python -m pytest -q -n 4 $(RERUNS) tests/crash

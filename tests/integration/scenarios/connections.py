@@ -28,13 +28,13 @@ class Way:
     plugin: str
     pipelining: bool = False
 
-    def variables(self, known_hosts: Path) -> dict[str, Any]:
+    def variables(self, known_hosts: Path, afresh: bool) -> dict[str, Any]:
         """Return the inventory's variables for this way."""
         trust = {"ansible_libssh_known_hosts_file": str(known_hosts)}
         if self.plugin == SSH:
             # The caller's own OpenSSH files are no part of this.
             files = f"-F none -o UserKnownHostsFile={known_hosts} -o GlobalKnownHostsFile=none -o IdentitiesOnly=yes"
-            trust = {"ansible_ssh_common_args": files}
+            trust = {"ansible_ssh_common_args": files} | ({"ansible_ssh_args": "-o ControlPath=none"} if afresh else {})
         return {"ansible_connection": self.plugin, "ansible_pipelining": self.pipelining} | trust
 
 
@@ -60,6 +60,8 @@ class Scenario:
     """A host of servers.yml."""
     known_hosts: str = "right"
     """right, or wrong: the host has had another key. none: it has never been seen."""
+    afresh: bool = False
+    """Whether ssh must log in anew: the logins that it keeps are one for all keys and host keys."""
     vars: Any = None
     """More variables of the host."""
     environment: Any = None

@@ -61,7 +61,7 @@ def hosts(scenario: Scenario, ways: list[str], servers: Servers, ansible: Ansibl
             "here": str(directory / way),
             "there": there,
             "nobody": host.address.rpartition(".")[0] + ".250",
-            **WAYS[way].variables(known_hosts),
+            **WAYS[way].variables(known_hosts, scenario.afresh),
             **(scenario.vars or {}),
         }
 
