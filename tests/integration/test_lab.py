@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Host, Lab, LabError
+from tests.lab import Host, Lab, LabError, netns
 from tests.lab.fixtures import NewHost, missing
 from tests.lab.hosts import wait_until
 from tests.lab.openssh import options, ssh, with_password
@@ -238,6 +238,25 @@ def test_two_labs_at_once(container_host: NewHost, netns_host: NewHost) -> None:
             host.run("sh", "-c", f"echo {host.lab.id} {host.name} >/etc/lab-who")
         for host in hosts:
             assert ssh(host, "cat /etc/lab-who").stdout == f"{host.lab.id} {host.name}\n"
+
+
+def test_addresses_come_round_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lab can have any number of hosts one after the other, and each answers at once at the address of an earlier one."""
+    problem = lab.unusable("netns")
+    if problem:
+        missing(f"hosts in namespaces: {problem}")
+    monkeypatch.setattr(netns, "_MOST", 2)
+    with Lab() as other:
+        first, second = other.new("netns"), other.new("netns")
+        with pytest.raises(LabError, match="2 hosts at a time"):
+            other.new("netns")
+        for gone in (first, second):
+            ssh(gone, "true")
+            gone.remove()
+            after = other.new("netns")
+            assert after.address == gone.address
+            with socket.create_connection((after.address, after.port), 0.9) as sock:
+                assert sock.recv(4) == b"SSH-"
 
 
 def test_environment_of_a_test(sshd: Host, new_sshd: NewHost) -> None:

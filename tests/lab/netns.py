@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .lab import Lab
 
 
+_MOST = 239  # .11 to .249 of a network: others are the bridge's, or nobody's
+
+
 @cache
 def unusable() -> str:
     """Why this backend can't be used here ("": it can)."""
@@ -32,11 +35,8 @@ class NetnsHost(machines.Machine):
         super().__init__(lab, name, options)
         for part in ("upper", "work", "root"):
             (self.directory / part).mkdir()
-        self.number = int(name[1:])
-        if self.number > 240:
-            raise LabError("a lab has addresses for 240 hosts only")
         bridge, network = _switch(lab)
-        self.address = f"{network}.{self.number + 10}"
+        self.address = _free_address(lab, network, int(name[1:]))
         self.netns = f"{lab.id}-{name}"
         self.link = f"{bridge}{name}"  # our end of the host's cable
         self._process: subprocess.Popen[bytes] | None = None
@@ -47,6 +47,7 @@ class NetnsHost(machines.Machine):
         self.lab.reaper.run("ip", "netns", "del", self.netns)
         run("ip", "link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", self.netns)
         run("ip", "link", "set", self.link, "master", bridge, "up")
+        run("ip", "neigh", "flush", "to", self.address, "dev", bridge)  # who had the address before had another interface
         for words in ("link set lo up", f"addr add {self.address}/24 dev eth0", "link set eth0 up"):
             run("ip", "-n", self.netns, *words.split())
 
@@ -91,6 +92,16 @@ class NetnsHost(machines.Machine):
 
     def discard(self) -> None:
         run("ip", "netns", "del", self.netns)
+
+
+def _free_address(lab: Lab, network: str, turn: int) -> str:
+    """An address of *network* that no host of the lab has; one that a host has had comes last."""
+    taken = {host.address for host in lab.hosts}
+    for number in range(turn, turn + _MOST):
+        address = f"{network}.{number % _MOST + 11}"
+        if address not in taken:
+            return address
+    raise LabError(f"a lab has addresses for {_MOST} hosts at a time")
 
 
 def _switch(lab: Lab) -> tuple[str, str]:
