@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -19,8 +20,9 @@ from tests.lab import Host, Lab, LabError, netns
 from tests.lab.fixtures import NewHost, missing
 from tests.lab.hosts import wait_until
 from tests.lab.openssh import options, ssh, with_password
-from tests.lab.processes import alive, descendants, marked, send
+from tests.lab.processes import alive, command, descendants, marked, send
 
+ISOLATED = Path(netns.__file__).with_name("run-isolated.sh")
 BACKENDS = {"loopback": "new_sshd", "podman": "container_host", "netns": "netns_host"}
 
 
@@ -221,6 +223,51 @@ def test_the_next_lab_sweeps() -> None:
         with Lab():
             assert not directory.exists()
             assert living.directory.exists()
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_ends_an_isolated_run(end: signal.Signals) -> None:
+    """When run-isolated.sh is ended, so is all that it has started, in the background too; its status tells the signal."""
+    need_root()
+    with subprocess.Popen([ISOLATED, "sh", "-c", "setsid sleep 60 & sleep 60; true"]) as run:
+        wait_until(lambda: [command(pid) for pid in descendants(run.pid)].count("sleep 60") == 2, "both of its processes")
+        below = descendants(run.pid)
+        run.send_signal(end)
+        assert run.wait(5) == -end
+    wait_until(lambda: not [pid for pid in below if alive(pid)], "the end of all")
+
+
+def test_ctrl_c_in_an_isolated_run() -> None:
+    """Ctrl-C at a terminal interrupts the command, which ends in its own way, and then run-isolated.sh."""
+    need_root()
+    code = """
+import time
+try:
+    print("started", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(0.5)
+    print("tidied up", flush=True)
+"""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(ISOLATED, [str(ISOLATED), sys.executable, "-c", code])  # noqa: S606  the process is a fork already
+    said = b""
+    while b"started" not in said:
+        said += os.read(terminal, 1000)
+    below = descendants(pid)
+    os.write(terminal, b"\x03")
+    while b"tidied up" not in said:
+        said += os.read(terminal, 1000)
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    wait_until(lambda: not [pid for pid in below if alive(pid)], "the end of all")
+
+
+def need_root() -> None:
+    """Give the test up if there can't be namespaces."""
+    if os.geteuid():
+        missing("root")
 
 
 def test_needed_programs() -> None:
