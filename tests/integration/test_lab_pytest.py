@@ -21,12 +21,12 @@ def run_pytest(tmp_path: Path) -> RunPytest:
     """Run pytest with the lab's plugins on one file of this text."""
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
 
-    def run(text: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(text: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "test_it.py").write_text(textwrap.dedent(text))
         inherited = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_XDIST_WORKER")}
-        argv = [sys.executable, "-m", "pytest", "-p", "tests.lab.fixtures", "-p", "tests.lab.sentinel", "-rs", "test_it.py"]
+        plugins = ["-p", "tests.lab.fixtures", "-p", "tests.lab.sentinel"]
         return subprocess.run(
-            argv,
+            [sys.executable, "-m", "pytest", *plugins, "-rs", *arguments, "test_it.py"],
             cwd=tmp_path,
             env={**inherited, "PYTHONPATH": str(ROOT), **environment},
             capture_output=True,
@@ -65,13 +65,15 @@ def test_the_next_run_tells_where_one_died(run_pytest: RunPytest) -> None:
     assert "the previous run died" not in run_pytest("def test_nothing(): pass").stdout
 
 
-def test_processes_left_behind_fail_the_run(run_pytest: RunPytest) -> None:
-    """A test that leaves a process behind passes, but the run does not, and names it."""
-    done = run_pytest("""
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_processes_left_behind_fail_the_run(run_pytest: RunPytest, workers: str) -> None:
+    """A test that leaves a process behind passes, but the run does not, and names it; so in a worker of pytest-xdist."""
+    text = """
         import subprocess
         left = []
         def test_it(): left.append(subprocess.Popen(["sleep", "5"]))
-    """)
+    """
+    done = run_pytest(text, "-n", workers)
     assert done.returncode == 1
     assert "sleep 5" in done.stdout
     assert "1 passed" in done.stdout

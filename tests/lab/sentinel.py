@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from typing import Any
 
 import pytest
 
@@ -71,15 +72,25 @@ class Sentinel:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail a run that leaves processes or descriptors behind."""
         self.running.unlink(missing_ok=True)
-        if session.config.getoption("numprocesses", None):
-            return  # the workers, which look after themselves, are still there
-        for pid in set(processes.descendants(os.getpid())) - self.children:
-            self.left.append(f"process {pid}: {processes.command(pid)}")
-        files = {name: what for name, what in _open_files().items() if name not in self.files}
-        if len(files) > FEW:
-            self.left.append(f"{len(files)} open files: {', '.join(sorted(files.values()))}")
+        if not session.config.getoption("numprocesses", None):
+            self.left = self.look()
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["left"] = self.left
         if self.left and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def look(self) -> list[str]:
+        """Say what there is of ours that was not there in the beginning."""
+        left = [f"process {pid}: {processes.command(pid)}" for pid in set(processes.descendants(os.getpid())) - self.children]
+        files = {name: what for name, what in _open_files().items() if name not in self.files}
+        if len(files) > FEW:
+            left.append(f"{len(files)} open files: {', '.join(sorted(files.values()))}")
+        return left
+
+    @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what a worker of pytest-xdist has found; it looks after itself, but nobody asks how it ended."""
+        self.left += getattr(node, "workeroutput", {}).get("left", [])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what has been left behind."""
