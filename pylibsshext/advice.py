@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import re
 
-from .errors import AuthenticationError
+from .errors import AuthenticationError, HostKeyError
 
 # The name of an exception class, of pylibsshext or builtin: what the user can do. The most derived class counts.
 _ADVICE = {
@@ -64,6 +64,8 @@ def advice(error: BaseException, host: str, port: int) -> str:
     if isinstance(error, AuthenticationError):
         variables = [_LOGIN.get(name, f"ansible_libssh_{name}") for name in error.keywords or ["user"]]
         return f"Check {', '.join(variables)}."
+    if isinstance(error, HostKeyError) and not error.fingerprint:
+        return ""  # a file cannot be read, and the text says which
     for kind in type(error).__mro__:
         if kind.__name__ in _ADVICE:
             return _ADVICE[kind.__name__].format(host=host, port=port)

@@ -60,7 +60,7 @@ class Certificate(NamedTuple):
 
 def parse(blob: bytes) -> Certificate | None:
     """Read a certificate's blob; None if it is none."""
-    reader = _Reader(blob)
+    reader = Reader(blob)
     try:
         kind = reader.text()
         if not kind.endswith(_SUFFIX) or (base := kind[: -len(_SUFFIX)]) not in _KEY_FIELDS:
@@ -69,19 +69,19 @@ def parse(blob: bytes) -> Certificate | None:
         plain = f"{base}@openssh.com" if base.startswith("sk-") else base
         key = _string(plain.encode()) + b"".join(_string(reader.string()) for _ in range(_KEY_FIELDS[base]))
         serial, purpose = reader.number(">Q"), reader.number(">I")
-        key_id, packed = reader.text(), _Reader(reader.string())
+        key_id, packed = reader.text(), Reader(reader.string())
         after, before = reader.number(">Q"), reader.number(">Q")
-        options = _Reader(reader.string())
+        options = Reader(reader.string())
         for _ in range(2):  # extensions, reserved
             reader.string()
         ca = reader.string()
         signed = blob[: reader.position]
         signature = reader.string()
         names = []
-        while packed.position < len(packed.data):
+        while packed.left:
             names.append(packed.text())
         critical = []
-        while options.position < len(options.data):
+        while options.left:
             critical.append(options.text())
             options.string()
     except (struct.error, IndexError):
@@ -91,19 +91,26 @@ def parse(blob: bytes) -> Certificate | None:
     )
 
 
-class _Reader:
+class Reader:
     """Takes fields of RFC 4251 section 5 from a blob; IndexError or struct.error where it is too short."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.position = 0
 
+    @property
+    def left(self) -> bool:
+        """Whether there is more."""
+        return self.position < len(self.data)
+
     def number(self, form: str) -> int:
+        """Take a number, by its form for `struct`."""
         (value,) = struct.unpack_from(form, self.data, self.position)
         self.position += struct.calcsize(form)
         return int(value)
 
     def string(self) -> bytes:
+        """Take a string of bytes."""
         size = self.number(">I")
         if size > len(self.data) - self.position:
             raise IndexError
@@ -111,6 +118,7 @@ class _Reader:
         return self.data[self.position - size : self.position]
 
     def text(self) -> str:
+        """Take a string as text."""
         return self.string().decode("utf-8", "replace")
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .errors import HostKeyChangedError, HostKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Union
 
     Path = Union[str, "os.PathLike[str]"]
@@ -85,7 +85,7 @@ class Verdict(NamedTuple):
 
         name = self.alias or file_name(self.host, self.port)
         shown = f"{self.host} port {self.port} shows the {self.key_type} key {self.fingerprint}"
-        record = f"{self.file}:{self.line}" if self.file else "the pinned key (host_key)"
+        record = f"{self.file}:{self.line}" if self.line else self.file or "the pinned key (host_key)"
         removal = f"ssh-keygen -f {shlex.quote(self.file or '')} -R {shlex.quote(name)}"
         if self.state is State.KNOWN:
             return f"{shown}, known from {record}"
@@ -136,8 +136,8 @@ class Pin(NamedTuple):
         words = text.split()
         if len(words) == 1 and re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}=?", words[0]):
             return cls(words[0].rstrip("="))
-        blob = _decode(words[1].encode()) if len(words) >= 2 else None
-        if blob is None or blob_type(blob) != words[0]:
+        blob = public_key(words)
+        if blob is None:
             raise ValueError(f"neither a SHA256 fingerprint nor a public key: {text!r}")
         return cls(fingerprint(blob), words[0])
 
@@ -404,6 +404,12 @@ def _decode(text: bytes) -> bytes | None:
     except binascii.Error:
         return None
     return data if _encode(data) == text else None  # the C function passes over what is not base64
+
+
+def public_key(words: Sequence[str]) -> bytes | None:
+    """Return the blob of a public key as in a ``.pub`` file, split at white space; None where it is none."""
+    blob = _decode(words[1].encode()) if len(words) >= 2 else None
+    return blob if blob is not None and blob_type(blob) == words[0] else None
 
 
 def blob_type(blob: bytes) -> str:

@@ -83,6 +83,7 @@ CONNECT_KEYWORDS = {
     "host_key_alias",
     "global_knownhosts",
     "hash_known_hosts",
+    "revoked_host_keys",
     "address_family",
     "bind_address",
     "connection_attempts",

@@ -196,7 +196,8 @@ class Session:
 
         Trust: ``host_key_checking``, one of `trust.MODES`, or True (the policy decides about an unknown key) or False (nothing is
         checked); ``host_key``, the key or SHA256 fingerprint that it must be, or a list of them; ``host_key_alias``, the name
-        to look it up by; ``global_knownhosts``, the machine's files; ``hash_known_hosts``, whether names are hidden when added.
+        to look it up by; ``global_knownhosts``, the machine's files; ``hash_known_hosts``, whether names are hidden when added;
+        ``revoked_host_keys``, files of keys that are refused in any case, see `revocation`.
 
         The way: ``config_file``, an ssh_config file, or "none" for none at all; ``ssh_options``, lines of ssh_config that come before
         it, as ``-o`` does; ``proxy_jump``, see `jump.hops`; ``proxy``, see `proxies.Proxy.parse`; ``unix_socket``, a path to
@@ -222,8 +223,8 @@ class Session:
             settings = meanings.resolve(explicit)
             credentials = self._credentials(settings)
             self._reach(settings, explicit)
-            if self._trust is not None and self._trust.checks and not self._core.is_gssapi_kex:
-                self.verify_knownhost()
+            if not self._core.is_gssapi_kex:
+                self._check_host_key()
             deadline = deadline_after(settings.get("auth_timeout", _AUTH_TIMEOUT))
             self._login = auth.login(self._core, credentials, self._where(), deadline)
             if self._forwarded_agent is not None:
@@ -427,6 +428,15 @@ class Session:
         """Return type and blob (RFC 4253 section 6.6) of the server's host key."""
         blob = binascii.a2b_base64(self._core.server_key_base64())
         return blob[4 : 4 + int.from_bytes(blob[:4], "big")].decode("ascii", "replace"), blob
+
+    def _check_host_key(self) -> None:
+        """Refuse a key that is not to be trusted; without any checking, one that is revoked."""
+        if self._trust is None:
+            return
+        if self._trust.checks:
+            self.verify_knownhost()
+        elif revoked := self._trust.revocation(self._server_key()[1]):
+            raise revoked.error()
 
     def verify_knownhost(self) -> bool:
         """Check the host key; True if it is known or the policy accepts it.

@@ -102,7 +102,6 @@ _DEFAULTS = {
     "localcommand": ("none",),
     "remotecommand": ("none",),
     "knownhostscommand": ("none",),
-    "revokedhostkeys": ("none",),
 }
 
 
@@ -253,6 +252,7 @@ _MEANINGS: dict[str, tuple[str, Callable[[Config, str], Any]]] = {
     "proxycommand": ("proxycommand", _command),
     "proxyjump": ("proxy_jump", _jump),
     "pubkeyacceptedalgorithms": ("publickey_accepted_algorithms", _text),
+    "revokedhostkeys": ("revoked_host_keys", _files),
     "requiredrsasize": ("rsa_min_size", _number),
     "securitykeyprovider": ("security_key_provider", _provider),
     "sendenv": ("send_env", _sent),

@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import certificates, hostkeys, ssh_config
-from .errors import LibsshSessionException
+from . import certificates, hostkeys, revocation, ssh_config
+from .errors import HostKeyError, LibsshSessionException
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +47,8 @@ class Trust(NamedTuple):
     alias: str | None = None
     pins: Sequence[hostkeys.Pin] = ()
     hashed: bool = False
+    revoked: Sequence[str] = ()
+    """Files of keys that are never to be trusted."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], host: str, port: int) -> Trust:
@@ -62,6 +64,7 @@ class Trust(NamedTuple):
             settings.get("host_key_alias"),
             _pins(settings.get("host_key")),
             bool(settings.get("hash_known_hosts")),
+            paths(settings.get("revoked_host_keys") or ()),
         )
 
     @property
@@ -84,8 +87,26 @@ class Trust(NamedTuple):
 
         *verifies* tells whether a signature is good.
         """
+        revoked = self.revocation(blob)
+        if revoked is not None:
+            return revoked
         certificate = certificates.parse(blob)
         return self._of_key(key_type, blob) if certificate is None else self._of_certificate(certificate, verifies)
+
+    def revocation(self, blob: bytes) -> hostkeys.Verdict | None:
+        """Return the verdict on what a file of revoked keys has, None if none has it; without such a file no key is trusted."""
+        certificate = certificates.parse(blob)
+        key = certificate.key if certificate else blob
+        about = (self.host, self.port, hostkeys.blob_type(key), hostkeys.fingerprint(key))
+        for path in self.revoked:
+            try:
+                found = revocation.find(path, blob)
+            except ValueError as exc:
+                raise HostKeyError(f"checking the host key for revocation failed: {exc}", self.host, self.port) from exc
+            if found:
+                state, searched = hostkeys.State.REVOKED, tuple(self.revoked)
+                return hostkeys.Verdict(state, *about, searched, found.file, found.line, alias=self.alias)
+        return None
 
     def _of_key(self, key_type: str, blob: bytes) -> hostkeys.Verdict:
         """Judge a key. Where keys are pinned, nothing but a revocation in the files counts besides them."""
@@ -129,7 +150,7 @@ class Trust(NamedTuple):
 
     @property
     def checks(self) -> bool:
-        """Whether a key is looked at: one that is pinned always is."""
+        """Whether it counts where a key is on record: with a key that is pinned it always does."""
         return self.mode != "no" or bool(self.pins)
 
     def add(self, key_type: str, blob: bytes) -> None:

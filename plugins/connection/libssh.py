@@ -407,6 +407,20 @@ options:
       - name: ANSIBLE_LIBSSH_GLOBAL_KNOWN_HOSTS_FILE
     vars:
       - name: ansible_libssh_global_known_hosts_file
+  revoked_host_keys_file:
+    description:
+      - Files of host keys that are refused whatever else is set, as public keys or as what C(ssh-keygen -k) makes. A file that
+        cannot be read refuses all keys.
+      - Not set, it is RevokedHostKeys of O(config_file).
+    type: list
+    elements: string
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: revoked_host_keys_file}
+    env:
+      - name: ANSIBLE_LIBSSH_REVOKED_HOST_KEYS_FILE
+    vars:
+      - name: ansible_libssh_revoked_host_keys_file
   config_file:
     description:
       - An OpenSSH client configuration file to read, instead of C(~/.ssh/config) and C(/etc/ssh/ssh_config); V(none) reads none at all.

@@ -36,6 +36,7 @@ _KEYWORDS = {
     "gss_client_identity": "gssapi_client_identity",
     "known_hosts_file": "knownhosts",
     "global_known_hosts_file": "global_knownhosts",
+    "revoked_host_keys_file": "revoked_host_keys",
     "timeout": "timeout",
     "persistent_connect_timeout": "auth_timeout",
     "config_file": "config_file",

@@ -61,7 +61,8 @@ class Watched(Visitor):
         self.took: dict[str, float] = {}
         self.peer = ""
         self.host_key: tuple[str, bytes] | None = None
-        self.checking = False
+        self.refused = False
+        """Whether the host key was looked at and not trusted."""
         self.trusted = ""
 
     def _configure(self, given: Mapping[str, Any]) -> None:
@@ -91,12 +92,14 @@ class Watched(Visitor):
         self.took["algorithms"] = time.monotonic() - began
         self.host_key = self._server_key()
 
-    def verify_knownhost(self) -> bool:
-        self.checking = True
-        result = super().verify_knownhost()
-        if self._trust is not None:
+    def _check_host_key(self) -> None:
+        try:
+            super()._check_host_key()
+        except LibsshException:
+            self.refused = True
+            raise
+        if self._trust is not None and self._trust.checks:
             self.trusted = self._trust.verdict(*self._server_key(), self._verifies).text
-        return result
 
     @property
     def sent(self) -> bytes:

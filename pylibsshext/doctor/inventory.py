@@ -36,6 +36,7 @@ VARIABLES = {
     "global_knownhosts": "ansible_libssh_global_known_hosts_file",
     "host_key": "ansible_libssh_host_key",
     "host_key_alias": "ansible_libssh_host_key_alias",
+    "revoked_host_keys": "ansible_libssh_revoked_host_keys_file",
     "config_file": "ansible_libssh_config_file",
     "proxycommand": "ansible_libssh_proxy_command",
     "proxy_jump": "ansible_libssh_proxy_jump",

@@ -201,10 +201,10 @@ def host_key(session: Watched, error: LibsshException | None) -> Finding | None:
     shown = {"type": key_type, "fingerprint": hostkeys.fingerprint(blob)}
     if session.trusted:
         return Finding("host key", True, session.trusted, details=shown)
-    if session.checking:
+    if session.refused:
         finding = failed("host key", session, error)
         finding.details = shown
-        if not isinstance(error, HostKeyChangedError):
+        if isinstance(error, HostKeyError) and error.fingerprint and not isinstance(error, HostKeyChangedError):
             finding.inventory["ansible_libssh_host_key"] = f"{key_type} {base64.b64encode(blob).decode()}"
         return finding
     text = f"{key_type} {shown['fingerprint']}, not checked (host_key_checking is off)"

@@ -276,3 +276,22 @@ def test_hashed_names(sshd, tmp_path, connect):
     assert connect(sshd, **about).is_connected
     assert path.read_text().startswith("|1|")
     assert connect(sshd, knownhosts=str(path)).is_connected
+
+
+def test_revoked_keys(sshd, tmp_path, connect):
+    """A key that RevokedHostKeys names is refused under every setting, and every key is while the file can't be read."""
+    public = sshd.directory / "ssh_host_ed25519_key.pub"
+    listed, krl, other = tmp_path / "listed", tmp_path / "krl", tmp_path / "other"
+    listed.write_bytes(public.read_bytes())
+    subprocess.run(["ssh-keygen", "-q", "-k", "-f", krl, public], check=True)
+    other.write_text(servers.make_key(tmp_path / "stranger"))
+    for setting in ("yes", "accept-new", "no"):
+        for path, where in ((listed, f"{listed}:1 marks"), (krl, f"{krl} marks")):
+            with pytest.raises(HostKeyChangedError, match=f"{fingerprint(sshd)}, which {where} as revoked"):
+                connect(sshd, ssh_options=[f"RevokedHostKeys {path}"], host_key_checking=setting)
+        with pytest.raises(HostKeyError, match=f"for revocation failed: reading {tmp_path}/gone failed: No such file"):
+            connect(sshd, revoked_host_keys=[str(other), f"{tmp_path}/gone"], host_key_checking=setting)
+        assert connect(sshd, revoked_host_keys=str(other), host_key_checking=setting).is_connected
+    with pytest.raises(HostKeyChangedError, match="as revoked"):
+        connect(sshd, revoked_host_keys=str(krl), host_key=sshd.host_keys[0])
+    assert connect(sshd, ssh_options=["RevokedHostKeys none"]).is_connected

@@ -16,7 +16,7 @@ from pylibsshext.advice import _ADVICE, advice
     [
         (errors.AuthenticationError("denied"), "ansible_user"),
         (errors.KeyImportError("no key"), "ansible_private_key_passphrase"),
-        (errors.HostKeyError("unknown"), "ssh-keyscan -p 2222 there "),
+        (errors.HostKeyError("unknown", fingerprint="SHA256:x"), "ssh-keyscan -p 2222 there "),
         (errors.LibsshSessionTimeout("slow"), "ansible_ssh_timeout"),
         (errors.LibsshConnectionError("ssh connect failed: [Errno 111] Connection refused"), "ansible_port"),
         (

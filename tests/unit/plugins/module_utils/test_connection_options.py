@@ -115,6 +115,7 @@ CHANGED = {
     "gss_client_identity": "c",
     "known_hosts_file": "/known",
     "global_known_hosts_file": "/global",
+    "revoked_host_keys_file": "/revoked",
     "timeout": 11,
     "persistent_connect_timeout": 31,
     "config_file": "/config",
