@@ -54,9 +54,14 @@ def inventory(host: dict[str, Any], file: Path) -> dict[str, Any]:
         "ansible_python_interpreter": shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable,
         "demo_become": bool(as_root or may_sudo),
         "demo_file": str(file),
+        "demo_folder": "~",
     }
     if as_root:
         variables["ansible_become_password"] = host["password"]
+    else:  # "~" is a real user's home, in which nothing shall be left
+        remote = file.with_name("remote")
+        remote.mkdir()
+        variables |= {"demo_folder": str(remote), "ansible_remote_tmp": str(remote / "tmp")}
     return {"all": {"hosts": {"demo": variables}}}
 
 
