@@ -965,7 +965,8 @@ class _LibraryLog(logging.Handler):
 class Connection(ConnectionBase):
     """Run commands and move files over one libssh session."""
 
-    transport = "ansible.netcommon.libssh"
+    # Not the plugin's name: by it action plugins, ansible.posix.synchronize for one, know what else will reach the host.
+    transport = "ssh"
     has_pipelining = True
 
     _session: Any = None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pylibsshext
 from tests.integration import mux_lab
 from tests.integration.playbooks import runner
 from tests.lab import Lab
-from tests.lab.fixtures import new_hosts
+from tests.lab.fixtures import missing, new_hosts
 
 from . import blocks
 from .blocks import Block
@@ -47,6 +48,8 @@ VAULT = "vault_password: s3cret\nvault_become_password: s3cret\n"
 @pytest.fixture(scope="module")
 def home(lab: Lab, tmp_path_factory: pytest.TempPathFactory):
     """A home whose keys the hosts of the documentation know, and which knows them; their names are in its file ``hosts``."""
+    if not runner.POSIX.exists():
+        missing(f"ansible.posix: make {runner.POSIX}/ready")
     home = tmp_path_factory.mktemp("home")
     for new in new_hosts(lab, "netns"):
         server = new(setup=SETUP, sshd_config="ListenAddress 0.0.0.0:2222")
@@ -66,6 +69,7 @@ def home(lab: Lab, tmp_path_factory: pytest.TempPathFactory):
             for key in host.host_keys
         ]
         (ssh / "known_hosts").write_text("".join(known))
+        (home / "passwd").write_text(re.sub(r"(?m)^(root:.*):.*(:.*)$", rf"\1:{home}\2", Path("/etc/passwd").read_text()))
         yield home
 
 
@@ -76,6 +80,7 @@ class Reader:
         self.ansible = runner.Ansible(directory, collections_path)
         self.directory = directory
         self.hosts = home / "hosts"
+        self.users = home / "passwd"
         library = str(Path(pylibsshext.__path__[0]).parent)
         self.ansible.environment |= {
             "HOME": str(home),
@@ -110,8 +115,8 @@ class Reader:
             self._run(block, "ansible", "-i", "inventory.yml", "all", "-m", "ansible.builtin.raw", "-a", "id")
 
     def _run(self, block: Block, *command: str) -> None:
-        # Names are looked up in a file of ours, which nobody else sees.
-        script = f'mount --bind {self.hosts} /etc/hosts && exec "$@"'
+        # Names are looked up in a file of ours, which nobody else sees; and for the ssh program, a home is what a file says.
+        script = f'mount --bind {self.hosts} /etc/hosts && mount --bind {self.users} /etc/passwd && exec "$@"'
         unshare = ("--mount", "--propagation", "private", "sh", "-c", script, "sh")
         done = self.ansible.run("unshare", *unshare, *command, quiet=False, timeout=90)
         print(f"{done.seconds:6.2f} s  {' '.join(command)}")
