@@ -22,6 +22,7 @@ OPTIONS: Final[dict[str, int]]
 SLOT_PAUSES: Final[tuple[float, ...]]
 
 def c_text(value: _Text, name: str) -> bytes: ...
+def local_addresses() -> list[bytes]: ...
 
 @final
 class Key:

@@ -9,11 +9,11 @@ place where waits end: by a deadline, a signal handler's exception, or the peer.
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_CheckSignals
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from libc.stdint cimport SIZE_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from ._c cimport engine, libssh
+from ._c cimport engine, ifaddrs, libssh
 
 import binascii
 import os
@@ -103,6 +103,27 @@ def c_text(value, name):
     if b"\0" in value:
         raise ValueError(f"{name} must not contain a NUL character")
     return bytes(value)
+
+
+def local_addresses():
+    """Return the addresses of the network interfaces that are up, 4 or 16 bytes each."""
+    cdef ifaddrs.ifaddrs_t *first = NULL
+    cdef ifaddrs.ifaddrs_t *one
+    cdef list found = []
+    if ifaddrs.getifaddrs(&first) != 0:
+        PyErr_SetFromErrno(OSError)
+    try:
+        one = first
+        while one is not NULL:
+            if one.ifa_addr is not NULL and one.ifa_flags & ifaddrs.IFF_UP:
+                if one.ifa_addr.sa_family == ifaddrs.AF_INET:
+                    found.append((<char *>&(<ifaddrs.sockaddr_in *>one.ifa_addr).sin_addr)[:sizeof(ifaddrs.in_addr)])
+                elif one.ifa_addr.sa_family == ifaddrs.AF_INET6:
+                    found.append((<char *>&(<ifaddrs.sockaddr_in6 *>one.ifa_addr).sin6_addr)[:sizeof(ifaddrs.in6_addr)])
+            one = one.ifa_next
+    finally:
+        ifaddrs.freeifaddrs(first)
+    return found
 
 
 cdef object text_or_none(const char *value):

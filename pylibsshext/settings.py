@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
     from .ssh_config import Config
 
-_YES = {"yes": True, "true": True, "no": False, "false": False}
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 # OpenSSH's client takes these for a use of its own, or what they ask for is always so here: there is nothing to honour.
 POINTLESS = {
-    "addkeystoagent", "batchmode", "canonicaldomains", "canonicalizefallbacklocal", "canonicalizehostname", "canonicalizemaxdots",
-    "canonicalizepermittedcnames", "checkhostip", "clearallforwardings", "controlmaster", "controlpath", "controlpersist",
+    "addkeystoagent", "batchmode", "checkhostip", "clearallforwardings", "controlmaster", "controlpath", "controlpersist",
     "enableescapecommandline", "enablesshkeysign", "escapechar", "exitonforwardfailure", "fingerprinthash", "forkafterauthentication",
     "forwardx11timeout", "forwardx11trusted", "gatewayports", "ignoreunknown", "ipqos", "kbdinteractivedevices", "loglevel", "logverbose",
     "numberofpasswordprompts", "obscurekeystroketiming", "permitlocalcommand", "proxyusefdpass", "requesttty", "streamlocalbindmask",
-    "streamlocalbindunlink", "syslogfacility", "tag", "tcpkeepalive", "updatehostkeys", "visualhostkey", "warnweakcrypto",
+    "streamlocalbindunlink", "syslogfacility", "tcpkeepalive", "updatehostkeys", "visualhostkey", "warnweakcrypto",
     "xauthlocation",
 }  # fmt: skip
+
+_WAYS = ("fd", "proxycommand", "proxy_jump", "proxy", "unix_socket")
 
 # The methods that a word of their own can switch off.
 _METHODS = {
@@ -57,16 +57,15 @@ def from_config(config: Config) -> dict[str, Any]:
 
 def unhonoured(lines: Iterable[str]) -> list[str]:
     """Return those of some lines of ssh_config that a session can do nothing about."""
-    known = {*_MEANINGS, *_METHODS, *POINTLESS, "host", "match", "include", "preferredauthentications", "rekeylimit"}
+    known = {*_MEANINGS, *_METHODS, *POINTLESS, *ssh_config.OWN, "preferredauthentications", "rekeylimit"}
     # A default that is asked for is honoured by doing nothing.
     return [line for line in lines if _word(line) not in known and not _is_default(line)]
 
 
 def combined(found: Mapping[str, Any], explicit: Mapping[str, Any]) -> dict[str, Any]:
     """Let what is given explicitly win; the way to a host is one setting of several keywords."""
-    ways = ("fd", "proxycommand", "proxy_jump", "proxy", "unix_socket")
-    if any(name in explicit for name in ways):
-        found = {name: value for name, value in found.items() if name not in ways}
+    if any(name in explicit for name in _WAYS):
+        found = {name: value for name, value in found.items() if name not in _WAYS}
     return {**found, **explicit}
 
 
@@ -112,9 +111,9 @@ def _text(config: Config, word: str) -> str | None:
 
 def _flag(config: Config, word: str) -> bool:
     value = (config.get(word) or "").lower()
-    if value not in _YES:
+    if value not in ssh_config.YES:
         raise ValueError("it is neither yes nor no")
-    return _YES[value]
+    return ssh_config.YES[value]
 
 
 def _number(config: Config, word: str) -> int:
@@ -155,7 +154,7 @@ def _agent(config: Config, word: str) -> str | bool:
 
 def _forwarded(config: Config, word: str) -> str | bool:
     value = config.get(word) or ""
-    return _YES[value.lower()] if value.lower() in _YES else _agent(config, word)
+    return ssh_config.YES[value.lower()] if value.lower() in ssh_config.YES else _agent(config, word)
 
 
 def _provider(config: Config, word: str) -> str | None:
@@ -271,7 +270,9 @@ def resolve(explicit: Mapping[str, Any]) -> dict[str, Any]:
     if not host:  # which is what ssh_config files are about
         return dict(explicit)
     directory = os.fsdecode(explicit.get("ssh_dir") or "~/.ssh")
-    config = ssh_config.Config(os.fsdecode(host), _plain(explicit.get("user")), explicit.get("port"), directory)
+    ways = [explicit[name] for name in _WAYS if name in explicit]
+    direct = all(way in ("", "none", ()) for way in ways) if ways else None
+    config = ssh_config.Config(os.fsdecode(host), _plain(explicit.get("user")), explicit.get("port"), directory, direct)
     config.read(explicit.get("ssh_options") or (), config_files(explicit))
     return {"original_host": config.original, **combined(from_config(config), {**explicit, "host": config.host})}
 

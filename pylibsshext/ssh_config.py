@@ -15,7 +15,7 @@ from .errors import LibsshSessionException
 from .hostkeys import wildcard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 # What OpenSSH refuses in names that go through a shell, and "$" and white space in user names, too.
 _BAD_HOST = r"^-|[\s\x00-\x1f\x7f'`\"$\\;&<>|(){}]"
@@ -28,6 +28,7 @@ _NOT_OF_THE_MACHINE = frozenset({"sendenv"})
 
 _DEPTH = 16  # of files that include each other
 _EXEC_TIMEOUT = 30.0  # seconds for a command of "Match exec"
+_LOOKUP_TIMEOUT = 10.0  # and for the name service to say what a host's own name is
 
 # All values count, in order; of any other word the first one does.
 _ALL_COUNT = {"identityfile", "certificatefile", "sendenv", "localforward", "remoteforward", "dynamicforward"}
@@ -38,9 +39,16 @@ _ALIASES = {
     "hostbasedkeytypes": "hostbasedacceptedalgorithms",
     "dsaauthentication": "pubkeyauthentication",
 }
+YES = {"yes": True, "true": True, "no": False, "false": False}
 # The way to the host is one setting of two words: whichever comes first.
 _WAYS = {"proxycommand", "proxyjump"}
 _ALONE = {"all", "canonical", "final"}
+
+OWN = {
+    "canonicaldomains", "canonicalizefallbacklocal", "canonicalizehostname", "canonicalizemaxdots", "canonicalizepermittedcnames",
+    "host", "include", "match", "tag",
+}  # fmt: skip
+"""The words that say how to read the others."""
 
 
 class ConfigError(LibsshSessionException, ValueError):
@@ -50,7 +58,16 @@ class ConfigError(LibsshSessionException, ValueError):
 class Config:
     """What the lines and files read so far say about one host."""
 
-    def __init__(self, host: str, user: str | None = None, port: int | None = None, directory: str | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        user: str | None = None,
+        port: int | None = None,
+        directory: str | None = None,
+        direct: bool | None = None,
+    ) -> None:
+        """Begin with what is given; *direct* tells whether the way is straight to the host, None: as the lines say."""
+        self._direct = direct
         self.original = self._name = host
         self.directory = os.path.expanduser(directory or "~/.ssh")
         self._values: dict[str, list[str]] = {}
@@ -62,18 +79,83 @@ class Config:
             self._values["port"] = [str(port)]
 
     def read(self, lines: Iterable[str], files: Sequence[str]) -> None:
-        """Read *lines* (as ``-o`` has them), then *files*; twice, if a ``Match final`` asks for it."""
+        """Read *lines* (as ``-o`` has them), then *files*; twice, if a ``Match final`` or CanonicalizeHostname asks for it."""
         lines = list(lines)
-        for self._final in (False, True):
-            if self._final:  # blocks are chosen by the name that the first reading has led to
-                self._name = self.host.lower()
-                self._values["hostname"] = [quoted(self._name.replace("%", "%%"))]
-            self._read_lines(lines, "-o", self.directory, 0, True)
-            for path in files:
-                self._skipped = _NOT_OF_THE_MACHINE if path == SYSTEM_FILE else frozenset()
-                self._read_file(path, os.path.dirname(path) if path == SYSTEM_FILE else self.directory, 0, True)
-            if not self._wants_final:
-                return
+        self._read_all(lines, files)
+        canonicalize = self._choice("canonicalizehostname", {**YES, "always": True})
+        if not canonicalize and not self._wants_final:
+            return
+        # Blocks are chosen by the name that the first reading has led to.
+        self._name = (self._canonical() if canonicalize else self.host).lower()
+        self._values["hostname"] = [quoted(self._name.replace("%", "%%"))]
+        self._final = True
+        self._read_all(lines, files)
+
+    def _read_all(self, lines: Sequence[str], files: Sequence[str]) -> None:
+        self._read_lines(lines, "-o", self.directory, 0, True)
+        for path in files:
+            self._skipped = _NOT_OF_THE_MACHINE if path == SYSTEM_FILE else frozenset()
+            self._read_file(path, os.path.dirname(path) if path == SYSTEM_FILE else self.directory, 0, True)
+
+    # The host's own name: CanonicalizeHostname
+
+    def _canonical(self) -> str:
+        """Return the full name of the host, as the domains that are to be tried and the name service have it."""
+        host = self.host.lower()
+        direct = all(self.raw(word) in (None, "none") for word in _WAYS) if self._direct is None else self._direct
+        if not direct and self.get("canonicalizehostname") != "always":
+            return host  # the proxy will look it up
+        domains = [] if _is_address(host) else self._domains(host)
+        for full in domains:
+            name = self._lookup(full)
+            if name is not None:
+                return self._renamed(full.rstrip("."), name)
+        if domains and not self._choice("canonicalizefallbacklocal", YES, default=True):
+            raise ConfigError(f"reading the ssh configuration failed: no such host as {', '.join(domains)}")
+        return self._renamed(host, self._lookup(host)) if self._cnames() and not _is_address(host) else host
+
+    def _domains(self, host: str) -> list[str]:
+        """Return the full names that a name may stand for, each with a dot at its end."""
+        if host.endswith("."):
+            return [host]
+        try:
+            most = int(self.get("canonicalizemaxdots") or 1)
+        except ValueError as exc:
+            raise ConfigError(f"reading the ssh configuration failed: canonicalizemaxdots: {exc}") from exc
+        domains = [domain for row in self.rows("canonicaldomains") for domain in row if domain != "none"]
+        return [f"{host}.{domain.strip('.')}." for domain in domains] if host.count(".") <= most else []
+
+    def _lookup(self, name: str) -> str | None:
+        import socket
+
+        from . import transport  # which needs some of this module
+
+        family = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}.get(self.get("addressfamily") or "", 0)
+        return transport.canonical_name(name, family, _LOOKUP_TIMEOUT)
+
+    def _cnames(self) -> list[tuple[str, str]]:
+        """Return which CNAMEs may be followed: patterns of names, and of what these may lead to."""
+        rules = [rule for row in self.rows("canonicalizepermittedcnames") for rule in row if rule != "none"]
+        pairs = [rule.split(":") for rule in rules]
+        if not all(len(pair) == 2 and all(pair) for pair in pairs):
+            raise ConfigError(
+                f"reading the ssh configuration failed: canonicalizepermittedcnames {' '.join(rules)}: not FROM:TO"
+            )
+        return [(source.lower(), target.lower()) for source, target in pairs]
+
+    def _renamed(self, name: str, cname: str | None) -> str:
+        """Return the name that a CNAME leads to, if it may be followed."""
+        target = (cname or "").rstrip(".").lower()
+        allowed = any(_in_list(source, name) and _in_list(leads, target) for source, leads in self._cnames())
+        return target if target and allowed else name
+
+    def _choice(self, word: str, values: Mapping[str, bool], default: bool = False) -> bool:
+        value = self.get(word)
+        if value is None:
+            return default
+        if value.lower() not in values:
+            raise ConfigError(f"reading the ssh configuration failed: {word} {value}: it is not one of {', '.join(values)}")
+        return values[value.lower()]
 
     # What was found
 
@@ -244,7 +326,9 @@ class Config:
             return self._final
         if criterion == "all":
             return True
-        if criterion in {"localnetwork", "command", "sessiontype", "version"}:
+        if criterion == "localnetwork":
+            return _is_local(argument)
+        if criterion in {"command", "sessiontype", "version"}:
             return False  # there is no such thing here
         raise ValueError(f"Match has the unknown criterion {criterion}")
 
@@ -354,6 +438,27 @@ def _in_list(patterns: str, name: str) -> bool:
                 return False
             found = True
     return found
+
+
+def _is_address(text: str) -> bool:
+    import ipaddress
+
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _is_local(networks: str) -> bool:
+    """Tell whether this machine has an address in one of the networks (CIDR notation, with commas between)."""
+    import ipaddress
+
+    from . import _core  # not above: few need it, and who only asks what is honoured needs no libssh
+
+    wanted = [ipaddress.ip_network(network) for network in networks.split(",")]
+    here = [ipaddress.ip_address(address) for address in _core.local_addresses()]
+    return any(address in network for network in wanted for address in here)
 
 
 def _node() -> str:

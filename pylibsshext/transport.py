@@ -20,7 +20,10 @@ from .ssh_config import local_user, shell_host, shell_user, tokens
 
 if TYPE_CHECKING:
     import subprocess
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    _Answer = TypeVar("_Answer")
 
     # (family, address) as getaddrinfo has them; an address begins with the host and the port.
     _Target = tuple[int, tuple[Any, ...]]
@@ -258,26 +261,42 @@ def resolve(host: str, port: int, family: int, deadline: float | None) -> list[_
 
 
 def _resolve_by_name(host: str, port: int, family: int, deadline: float | None) -> list[_Target]:
-    """Ask the resolver in a thread: getaddrinfo knows no timeout and no Ctrl-C."""
+    answer = _in_time(lambda: _addresses(host, port, family, 0), deadline)
+    if answer is None:
+        raise TimeoutError(errno.ETIMEDOUT, f"resolving {host} failed: no answer from the name service in time")
+    if isinstance(answer, OSError):
+        raise socket.gaierror(answer.errno, f"resolving {host} failed: {answer.strerror}") from answer
+    return answer
+
+
+def canonical_name(host: str, family: int, timeout: float) -> str | None:
+    """Return what the name service calls a host, by its CNAME if it has one; None if it knows none within *timeout* seconds."""
+
+    def ask() -> str:
+        return socket.getaddrinfo(host, None, family, socket.SOCK_STREAM, 0, socket.AI_CANONNAME)[0][3]
+
+    answer = _in_time(ask, time.monotonic() + timeout)
+    return None if isinstance(answer, OSError) else answer
+
+
+def _in_time(question: Callable[[], _Answer], deadline: float | None) -> _Answer | OSError | None:
+    """Ask the name service in a thread, as getaddrinfo knows no timeout and no Ctrl-C; None if it does not answer in time."""
     import threading
 
-    result: list[list[_Target] | OSError] = []
+    result: list[_Answer | OSError] = []
 
     def ask() -> None:
         try:
-            result.append(_addresses(host, port, family, 0))
+            result.append(question())
         except OSError as exc:
             result.append(exc)
+        except UnicodeError as exc:  # of a name that cannot be one
+            result.append(socket.gaierror(socket.EAI_NONAME, str(exc)))
 
     asking = threading.Thread(target=ask, name="ssh-resolver", daemon=True)
     asking.start()
     asking.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
-    if not result:
-        raise TimeoutError(errno.ETIMEDOUT, f"resolving {host} failed: no answer from the name service in time")
-    answer = result[0]
-    if isinstance(answer, OSError):
-        raise socket.gaierror(answer.errno, f"resolving {host} failed: {answer.strerror}") from answer
-    return answer
+    return result[0] if result else None
 
 
 def _addresses(host: str, port: int, family: int, flags: int) -> list[_Target]:
