@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from ._version import __version__, __version_info__
-
 TYPE_CHECKING = False  # as in typing, whose import takes longer than this package's
 if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["__full_version__", "__libssh_version__", "__version__", "__version_info__"]
 
+__version__: str
+__version_info__: tuple[int | str, ...]
 __libssh_version__: str
 __full_version__: str
 
@@ -25,8 +25,13 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(f".{name}", __name__)
+    if name in {"__version__", "__version_info__"}:
+        from . import _version
+
+        return getattr(_version, name)
     if name not in {"__libssh_version__", "__full_version__"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from ._core import LIBSSH_VERSION
+    from ._version import __version__
 
     return LIBSSH_VERSION if name == "__libssh_version__" else f"<pylibsshext v{__version__} with libssh v{LIBSSH_VERSION}>"

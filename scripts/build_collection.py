@@ -70,12 +70,19 @@ def stage(tree: Path) -> None:
             shutil.copy(source, tree / name)
 
 
+# What of an option's documentation is not for Ansible's loader.
+_FOR_READERS = ("description", "version_added")
+
+
 def write_options(tree: Path) -> None:
     """Write the options of the connection plugin as Ansible's loader would read them out of its documentation, for each task."""
     plugin = tree / "plugins/connection/libssh.py"
     assignment = next(node for node in ast.parse(plugin.read_text()).body if isinstance(node, ast.Assign))
     options = yaml.safe_load(ast.literal_eval(assignment.value))["options"]
-    (tree / "plugins/module_utils/_libssh_options.json").write_text(json.dumps(options))
+    for option in options.values():
+        for word in _FOR_READERS:
+            option.pop(word, None)
+    (tree / "plugins/module_utils/_libssh_options.json").write_text(json.dumps(options, separators=(",", ":")))
 
 
 def galaxy() -> str:

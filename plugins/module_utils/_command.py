@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import FrameType, ModuleType
@@ -22,12 +22,15 @@ _CHUNK = 65536
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
-class Finished(NamedTuple):
+class Finished:
     """How a command ended, and what it printed."""
 
-    status: int
-    stdout: bytes
-    stderr: bytes
+    __slots__ = ("status", "stderr", "stdout")
+
+    def __init__(self, status: int, stdout: bytes, stderr: bytes) -> None:
+        self.status = status
+        self.stdout = stdout
+        self.stderr = stderr
 
 
 class NoExitStatus(Exception):

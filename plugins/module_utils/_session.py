@@ -34,7 +34,7 @@ def open_session(
     *ask* puts a question to the user: whether to trust a host that is not known yet.  *answer* is for what is asked in the course of
     the login, *notify* for what the user has to do meanwhile.
     """
-    policy = _policy(library, ask)
+    policy = AskPolicy(library, ask)
     keywords = _keywords(library, options, answer, notify)
     if persist > 0:
         session = _holder.open_session(library, policy, keywords, persist, report)
@@ -49,7 +49,7 @@ def open_session(
 def end_session(library: ModuleType, options: Mapping[str, Any], report: Callable[[str], None]) -> None:
     """End the connection holder's session that was made with *options*, if there is one."""
     keywords = _keywords(library, options, lambda _question, _secret: None, report)
-    _holder.end_session(library, _policy(library, lambda _question: False), keywords, report)
+    _holder.end_session(library, AskPolicy(library, lambda _question: False), keywords, report)
 
 
 def _keywords(library: ModuleType, options: Mapping[str, Any], answer: Answer, notify: Callable[[str], None]) -> dict[str, Any]:
@@ -75,19 +75,18 @@ def _harmless(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
-def _policy(library: ModuleType, ask: Callable[[str], bool]) -> Any:
-    """What to do about a host whose key is in no known_hosts file. A changed key never comes this far."""
-    base: Any = library.policies.AutoAddPolicy
+class AskPolicy:
+    """What to do about a host whose key is in no known_hosts file: add the key that the user accepts. A changed key never comes here."""
 
-    class AskPolicy(base):
-        """Add the key that the user accepts."""
+    def __init__(self, library: ModuleType, ask: Callable[[str], bool]) -> None:
+        self._library = library
+        self._ask = ask
 
-        def missing_host_key(
-            self, session: Any, hostname: str, username: str, key_type: str, fingerprint: str, message: str
-        ) -> None:
-            host = connection_options.destination({"remote_addr": hostname, "port": session.port})
-            if not ask(QUESTION.format(host=host, key_type=key_type, fingerprint=fingerprint)):
-                raise library.errors.HostKeyError(message, hostname, session.port, key_type, fingerprint)
-            super().missing_host_key(session, hostname, username, key_type, fingerprint, message)
-
-    return AskPolicy()
+    def missing_host_key(
+        self, session: Any, hostname: str, username: str, key_type: str, fingerprint: str, message: str
+    ) -> None:
+        """Add the key, or raise."""
+        host = connection_options.destination({"remote_addr": hostname, "port": session.port})
+        if not self._ask(QUESTION.format(host=host, key_type=key_type, fingerprint=fingerprint)):
+            raise self._library.errors.HostKeyError(message, hostname, session.port, key_type, fingerprint)
+        session.hostkey_auto_add(username)

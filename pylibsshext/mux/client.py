@@ -8,10 +8,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import channel as channels, jump
-from ..agent import is_uri
+from .. import channel as channels
 from ..errors import LibsshConnectionError, LibsshSessionException
-from ..policies import MissingHostKeyPolicy, RejectPolicy
 from . import identity, start
 from .channel import MuxChannel
 from .protocol import VERSION, HangUp, Message, MuxUnavailable, Wire, unpack_error
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ..channel import Channel, Completed
+    from ..policies import MissingHostKeyPolicy
     from ..scp import SCP
     from ..session import SessionInfo
     from .files import MuxSFTP
@@ -30,6 +29,7 @@ __all__ = ["MuxSession", "MuxUnavailable"]
 
 _PATHS = ("ssh_dir", "add_identity", "config_file", "pkcs11_provider", "security_key_provider", "unix_socket")
 _PATH_LISTS = ("knownhosts", "global_knownhosts", "identities", "certificate_file")
+_URI = "pkcs11:"  # of a token (RFC 7512); `agent`, which knows it too, is not loaded for it
 _PATIENCE = 30.0  # seconds for the holder's greeting, which needs nobody else
 
 
@@ -43,7 +43,7 @@ class MuxSession:
         self.persist = persist
         self.reused = False
         self.port: int | None = None
-        self._policy: MissingHostKeyPolicy = RejectPolicy()
+        self._policy: MissingHostKeyPolicy | None = None
         self._keywords: dict[str, Any] = {}
         self._digest: dict[str, Any] = {}
         self._idle: list[Wire] = []
@@ -92,7 +92,7 @@ class MuxSession:
         return wire
 
     def _about(self, secret: bytes) -> dict[str, Any]:
-        policy = f"{type(self._policy).__module__}.{type(self._policy).__qualname__}"
+        policy = f"{type(self._policy).__module__}.{type(self._policy).__qualname__}" if self._policy else ""
         return {"digest": identity.digest(secret, self._keywords, policy), "persist": self.persist}
 
     # Talking with the holder
@@ -150,10 +150,13 @@ class MuxSession:
             return {"declined": str(exc)}
 
     def _accepts(self, about: list[Any]) -> bool:
-        """Let the policy decide about a host key; return whether it wants it to be remembered."""
+        """Let the policy, by default to refuse, decide about a host key; return whether it wants it to be remembered."""
+        from ..policies import RejectPolicy
+
         hostname, username, key_type, fingerprint, message, port = about
         asked = _AskedSession(port)
-        self._policy.missing_host_key(asked, hostname, username, key_type, fingerprint, message)  # type: ignore[arg-type]
+        policy = self._policy or RejectPolicy()
+        policy.missing_host_key(asked, hostname, username, key_type, fingerprint, message)  # type: ignore[arg-type]
         return asked.add
 
     def _request(self, **request: Any) -> Message:
@@ -319,8 +322,10 @@ def _portable(keywords: Mapping[str, Any]) -> dict[str, Any]:
         if name in portable:
             given = portable[name]
             paths = [given] if isinstance(given, (str, bytes, os.PathLike)) else given
-            portable[name] = [path if path == "none" or is_uri(path) else _absolute(path) for path in paths]
+            portable[name] = [path if path == "none" or str(path).startswith(_URI) else _absolute(path) for path in paths]
     if "proxy_jump" in portable:
+        from .. import jump  # seldom needed, and every task of Ansible's loads this module anew
+
         portable["proxy_jump"] = [_portable(hop) for hop in jump.hops(portable["proxy_jump"])] or "none"
     command = portable.get("proxycommand")
     if command and command != "none":

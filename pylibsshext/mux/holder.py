@@ -57,7 +57,7 @@ class Holder:
         self._watched: dict[int, Held] = {}
         self._clients = 0
         self._counting = threading.Lock()
-        self._pool = Pool(self._watch)
+        self._pool = Pool(self._watch, self._unwatch)
         self._stopping = False
 
     def run(self) -> None:
@@ -106,6 +106,11 @@ class Holder:
         except FileNotFoundError:
             with contextlib.suppress(OSError):  # it was closed at this very moment
                 self._events.register(fd, select.EPOLLIN | select.EPOLLONESHOT)
+
+    def _unwatch(self, held: Held) -> None:
+        """Leave a session to the one who uses it now: what its server says is no news here."""
+        with contextlib.suppress(OSError, ValueError):  # never watched, or closed
+            self._events.modify(held.session.fileno(), 0)
 
     def _let_in(self) -> bool:
         try:

@@ -109,11 +109,12 @@ class Held:
 class Pool:
     """All sessions.  Every change is made under one condition, and everybody who waits is told."""
 
-    def __init__(self, watch: Callable[[Held], None]) -> None:
+    def __init__(self, watch: Callable[[Held], None], unwatch: Callable[[Held], None]) -> None:
         self._changed = threading.Condition()
         self._held: list[Held] = []
         self._logins: dict[str, Login] = {}
         self._watch = watch
+        self._unwatch = unwatch
 
     # Leasing
 
@@ -129,6 +130,8 @@ class Pool:
             with self._changed:
                 held = self._with_room(digest)
                 if held is not None:
+                    if not held.leases:
+                        self._unwatch(held)
                     held.leases += 1
                     held.persist = persist
                     return held, True

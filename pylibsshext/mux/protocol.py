@@ -17,7 +17,7 @@ import struct
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import errors
 
@@ -41,12 +41,18 @@ class HangUp(ConnectionError):
     """The other side went away, or does not keep to the protocol."""
 
 
-class Message(NamedTuple):
-    """What was received."""
+class Message:
+    """What was received.
 
-    data: dict[str, Any]
-    blob: bytes
-    fds: list[int]
+    No named tuple: making such a class takes longer than loading this module, and each of Ansible's workers does it anew.
+    """
+
+    __slots__ = ("blob", "data", "fds")
+
+    def __init__(self, data: dict[str, Any], blob: bytes, fds: list[int]) -> None:
+        self.data = data
+        self.blob = blob
+        self.fds = fds
 
 
 class Wire:

@@ -39,8 +39,9 @@ def test_messages_carry_text_bytes_and_descriptors(wires):
     here, there = wires
     with open(os.devnull, "rb") as file:
         here.send({"name": "a\udcff", "n": [1, None, True]}, b"\0\xff", [file.fileno()])
-    data, blob, fds = there.receive(1)
-    assert (data, blob) == ({"name": "a\udcff", "n": [1, None, True]}, b"\0\xff")
+    message = there.receive(1)
+    fds = message.fds
+    assert (message.data, message.blob) == ({"name": "a\udcff", "n": [1, None, True]}, b"\0\xff")
     assert os.path.samestat(os.fstat(fds[0]), os.stat(os.devnull))
     assert not os.get_inheritable(fds[0])
     os.close(fds[0])
