@@ -22,6 +22,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 SCRIPTS = Path(__file__).resolve().parent
 DEBIAN_KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -88,23 +89,29 @@ def run(command: list[str], cwd: Path | None = None) -> None:
         raise BuildError(f"'{' '.join(command)}' ended with {done.returncode}:\n{done.stdout[-4000:]}")
 
 
-def is_release(path: Path, version: str) -> bool:
-    return hashlib.sha256(path.read_bytes()).hexdigest() == RELEASES[version].sha256
+def checked(path: Path, sha256: str, whence: str) -> Path:
+    """Return *path* if it has that SHA-256."""
+    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        raise BuildError(f"{whence} is not the release: its SHA-256 differs from the known one")
+    return path
+
+
+def download(url: str, sha256: str, folder: Path) -> Path:
+    """Download a release's tarball from the site of its project."""
+    path = folder / url.rpartition("/")[2]
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer, path.open("wb") as file:  # noqa: S310  what comes gets checked
+            shutil.copyfileobj(answer, file)
+    except (urllib.error.URLError, OSError) as exc:
+        raise BuildError(f"{url}: {exc}") from exc
+    return checked(path, sha256, url)
 
 
 def from_site(version: str, folder: Path) -> Path:
     """Download the release from the project's site."""
     series = version.rpartition(".")[0]
     url = f"https://www.libssh.org/files/{series}/libssh-{version}.tar.xz"
-    path = folder / f"libssh-{version}.tar.xz"
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer, path.open("wb") as file:
-            shutil.copyfileobj(answer, file)
-    except (urllib.error.URLError, OSError) as exc:
-        raise BuildError(f"{url}: {exc}") from exc
-    if not is_release(path, version):
-        raise BuildError(f"{url} is not the release: its SHA-256 differs from the known one")
-    return path
+    return download(url, RELEASES[version].sha256, folder)
 
 
 def debian_mirror() -> str:
@@ -152,26 +159,29 @@ def from_debian(version: str, folder: Path) -> Path:
     """Take Debian's source package."""
     path = debian_source("libssh", RELEASES[version].suite, folder)
     found = path.name.split("_")[1].rpartition(".orig.tar.")[0]
-    if is_release(path, version):
-        return path
     if found == version:
-        raise BuildError(f"Debian's {path.name} is not the release: its SHA-256 differs from the known one")
+        return checked(path, RELEASES[version].sha256, f"Debian's {path.name}")
     say(f"Debian has {found} instead of {version}; its signature is good, so that is what gets built")
     return path
 
 
-def tarball(version: str, folder: Path) -> Path:
-    """Find the release, from the first source that has it."""
+def first(what: str, *sources: Callable[[], Path]) -> Path:
+    """Return *what* from the first source that has it."""
     failures = []
-    for source in from_site, from_debian:
+    for source in sources:
         try:
-            path = source(version, folder)
+            return source()
         except BuildError as exc:
             failures.append(str(exc))
-        else:
-            say(f"{path.name} {source.__name__.replace('_', ' ')}, checked")
-            return path
-    raise BuildError("\n  ".join(["no release tarball (give one with --tarball):", *failures]))
+    raise BuildError("\n  ".join([f"no {what}:", *failures]))
+
+
+def tarball(version: str, folder: Path) -> Path:
+    """Find the release, on the project's site or with Debian."""
+    what = "release tarball (give one with --tarball)"
+    path = first(what, lambda: from_site(version, folder), lambda: from_debian(version, folder))
+    say(f"{path.name}, checked")
+    return path
 
 
 def has_gssapi() -> bool:
@@ -213,8 +223,8 @@ def main() -> None:
     parser.add_argument("--tarball", type=Path, help="the release tarball, instead of looking for it")
     parser.add_argument("--read-size", type=int, default=65536, help="bytes that one read(2) asks for (libssh: 4096)")
     args = parser.parse_args()
-    if args.tarball and not is_release(args.tarball, args.version):
-        raise BuildError(f"{args.tarball} is not libssh {args.version}: its SHA-256 differs from the known one")
+    if args.tarball:
+        checked(args.tarball, RELEASES[args.version].sha256, str(args.tarball))
 
     with tempfile.TemporaryDirectory(prefix="libssh-") as name:
         folder = Path(name)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -16,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Host, Lab, LabError, netns
+from scripts import build_libssh
+from tests.lab import Host, Lab, LabError, netns, releases
 from tests.lab.fixtures import NewHost, missing
 from tests.lab.hosts import wait_until
 from tests.lab.openssh import options, ssh, with_password
@@ -275,6 +277,24 @@ def test_needed_programs() -> None:
     absent = [name for name in ("sshd", "podman", "dropbear", "tinysshd") if not shutil.which(name)]
     if absent:
         missing(", ".join(absent))
+
+
+def test_source_of_a_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Debian has a suite no longer, the project's own site is asked; what is not the release is refused, with all reasons."""
+    tarball = tmp_path / "openssh-8.4p1.tar.gz"
+    tarball.write_bytes(b"the release")
+    release = releases.Release(hashlib.sha256(b"the release").hexdigest(), "no-such-suite")
+    monkeypatch.setitem(releases.RELEASES, (8, 4), release)
+    monkeypatch.setattr(releases, "SITE", tmp_path.as_uri())
+    monkeypatch.setattr(build_libssh, "debian_mirror", tmp_path.as_uri)
+    for attempt in ("first", "second"):
+        (tmp_path / attempt).mkdir()
+    assert releases.source((8, 4), tmp_path / "first").read_bytes() == b"the release"
+    tarball.write_bytes(b"another")
+    with pytest.raises(
+        build_libssh.BuildError, match=r"(?s)no source of openssh-8\.4:.*apt.*openssh-8\.4p1\.tar\.gz is not the release"
+    ):
+        releases.source((8, 4), tmp_path / "second")
 
 
 def test_two_labs_at_once(container_host: NewHost, netns_host: NewHost) -> None:

@@ -30,6 +30,8 @@ import signal
 import sys
 from typing import NoReturn
 
+from scripts.build_libssh import BuildError
+
 from . import releases
 from .lab import BACKENDS, Lab
 from .servers import SERVERS, unusable
@@ -61,7 +63,7 @@ def build(_: argparse.Namespace) -> None:
     """Build the other releases of OpenSSH."""
     try:
         releases.build_missing()
-    except releases.BuildError as exc:
+    except BuildError as exc:
         sys.exit(f"openssh: {exc}")
 
 

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """OpenSSH releases besides this machine's: ``python -m tests.lab build`` builds what is missing of them into build/.
 
-Debian has their sources; their binaries want another C library than the one here. They are built without PAM, so passwords are
-those of /etc/shadow, and there is no keyboard-interactive login.
+Debian has their sources; once a suite has left the mirrors, OpenSSH's own site does. Debian's binaries want another C library than
+the one here. They are built without PAM, so passwords are those of /etc/shadow, and there is no keyboard-interactive login.
 """
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tarfile
 import tempfile
@@ -15,10 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.build_libssh import BuildError, debian_source, run
+from scripts.build_libssh import checked, debian_source, download, first, run
 
 ROOT = Path(__file__).resolve().parents[2]
 
+SITE = "https://cdn.openbsd.org/pub/OpenBSD/OpenSSH/portable"
 PROGRAMS = {"sshd": "sbin", "sftp-server": "libexec", "scp": "bin", "sshd-session": "libexec", "sshd-auth": "libexec"}
 
 
@@ -52,27 +52,38 @@ def missing(version: tuple[int, int]) -> list[str]:
     return [which for which in RELEASES[version].programs if not program(version, which).exists()]
 
 
+def source(version: tuple[int, int], folder: Path) -> Path:
+    """Fetch a release's tarball into *folder*."""
+    release = RELEASES[version]
+
+    def from_debian() -> Path:
+        tarball = debian_source("openssh", release.suite, folder)
+        return checked(tarball, release.sha256, f"Debian's {tarball.name}")
+
+    def from_site() -> Path:
+        return download(f"{SITE}/{name(version)}p1.tar.gz", release.sha256, folder)
+
+    return first(f"source of {name(version)}", from_debian, from_site)
+
+
 def build(version: tuple[int, int]) -> None:
-    """Fetch, check, compile and install the programs of a release's server."""
+    """Fetch, compile and install the programs of a release's server."""
     release = RELEASES[version]
     prefix = ROOT / "build" / name(version)
     with tempfile.TemporaryDirectory(prefix=f"{name(version)}-") as scratch:
         folder = Path(scratch)
-        tarball = debian_source("openssh", release.suite, folder)
-        if hashlib.sha256(tarball.read_bytes()).hexdigest() != release.sha256:
-            raise BuildError(f"{tarball.name} is not {name(version)}: its SHA-256 differs from the known one")
-        with tarfile.open(tarball) as archive:
+        with tarfile.open(source(version, folder)) as archive:
             archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Pythons of 2023 and later have it
             archive.extractall(folder)
-        source = next(folder.glob("openssh-*/"))
+        tree = next(folder.glob("openssh-*/"))
         path = f"{prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         options = ["--with-privsep-path=/run/sshd", f"--with-default-path={path}", f"--with-superuser-path={path}"]
-        run(["./configure", "-q", f"--prefix={prefix}", *options, "CFLAGS=-O1"], cwd=source)
-        run(["make", "-j2", *release.programs], cwd=source)
+        run(["./configure", "-q", f"--prefix={prefix}", *options, "CFLAGS=-O1"], cwd=tree)
+        run(["make", "-j2", *release.programs], cwd=tree)
         for which in release.programs:
             target = program(version, which)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source / which, target)
+            shutil.copy2(tree / which, target)
 
 
 def build_missing() -> None:
