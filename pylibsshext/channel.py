@@ -362,6 +362,14 @@ class Channel:
         self._core.close()
 
 
+class ChannelCallback:
+    """1.4.0's way to collect output, which only its own ``exec_command`` could attach to a channel: here nothing needs it."""
+
+    def set_user_data(self, userdata: Any) -> None:
+        """Set the object whose ``stdout`` and ``stderr`` would grow."""
+        self._userdata = userdata
+
+
 def _values(output: tuple[io.BytesIO, io.BytesIO]) -> tuple[bytes, bytes]:
     return output[0].getvalue(), output[1].getvalue()
 

@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     from .session import Session
 
 
+# Names of 1.4.0, by libssh's numbers. A policy is asked about unknown keys only, and a key that can't be added raises what hindered it.
+KNOW_HOST_MSG_MAP = {
+    0: "Host is unknown: ",
+    2: "Host key for server has changed: ",
+    3: "Host key type for server has changed: ",
+}
+HOST_KEY_AUTO_ADD_MSG_MAP = {
+    -1: "it went wrong",
+    1: "the server does not accept that key",
+    2: "the server wants another method of authentication as well",
+    4: "it would block: try again",
+}
+
+
 class MissingHostKeyPolicy:
     """What to do with a host key that no known_hosts file has. This one accepts it, for this connection only."""
 

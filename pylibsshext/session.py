@@ -35,7 +35,7 @@ from .errors import (
     LibsshSessionTimeout,
 )
 from .options import OPTS_DIR_MAP, OPTS_MAP
-from .policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy
+from .policies import HOST_KEY_AUTO_ADD_MSG_MAP, KNOW_HOST_MSG_MAP, AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy
 from .trust import Trust
 
 if TYPE_CHECKING:
@@ -49,7 +49,17 @@ if TYPE_CHECKING:
 
     Hop = tuple["Session", Callable[[], None]]
 
-__all__ = ["OPTS_DIR_MAP", "OPTS_MAP", "AutoAddPolicy", "MissingHostKeyPolicy", "RejectPolicy", "Session", "SessionInfo"]
+__all__ = [
+    "HOST_KEY_AUTO_ADD_MSG_MAP",
+    "KNOW_HOST_MSG_MAP",
+    "OPTS_DIR_MAP",
+    "OPTS_MAP",
+    "AutoAddPolicy",
+    "MissingHostKeyPolicy",
+    "RejectPolicy",
+    "Session",
+    "SessionInfo",
+]
 
 _CONNECT_TIMEOUT = 10.0  # libssh's own default
 _AUTH_TIMEOUT = 60.0
@@ -107,6 +117,7 @@ class Session:
         self._trust: Trust | None = None
         self._environment: dict[str, str] = {}
         self._forwarded_agent: str | None = None
+        self._kept: list[Any] = []
         self._core = self._new_core()
         if host is not None:
             kwargs["host"] = host
@@ -450,7 +461,7 @@ class Session:
             raise verdict.error()
         if verdict.state is hostkeys.State.KNOWN:
             return True
-        message = f"Host is unknown: {verdict.text}"
+        message = KNOW_HOST_MSG_MAP[0] + verdict.text
         if not _core.HOST_CERTIFICATES and trust.authorities():
             message += f"; libssh {_core.LIBSSH_VERSION} as it is here asks for no host certificates, which @cert-authority lines are about"
         if trust.mode == "accept-new":
@@ -633,6 +644,10 @@ class Session:
     def close(self) -> None:
         """Do the same as `disconnect`."""
         self.disconnect()
+
+    def push_callback(self, callback: Any) -> None:
+        """Keep an object, such as a `ChannelCallback` of 1.4.0's, for as long as there is this one."""
+        self._kept.append(callback)
 
 
 def _connect_timeout(settings: Mapping[str, Any]) -> float | None:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
+import weakref
 
 import pytest
 
@@ -32,6 +34,7 @@ METHODS = {
             "authenticate_password": "password",
             "authenticate_interactive": "password expected_prompt=None",
             "authenticate_gssapi_with_mic": "",
+            "push_callback": "callback",
         },
         **{
             policy: {"missing_host_key": "session hostname username key_type fingerprint message"}
@@ -56,15 +59,17 @@ METHODS = {
             "send_signal": "sig",
             "get_channel_exit_status": "",
             "close": "",
-        }
+        },
+        "ChannelCallback": {"set_user_data": "userdata"},
     },
     "scp": {"SCP": {"__init__": "session", "put": "local_file remote_file", "get": "remote_file local_file"}},
     "sftp": {"SFTP": {"__init__": "session", "put": "local_file remote_file", "get": "remote_file local_file", "close": ""}},
 }
 NAMES = {
     "": "__version__ __version_info__ __full_version__ __libssh_version__",
-    "session": "AutoAddPolicy Channel MissingHostKeyPolicy OPTS_DIR_MAP OPTS_MAP RejectPolicy SCP SFTP Session",
-    "channel": "Channel CompletedProcess LibsshChannelReadFailure",
+    "session": "AutoAddPolicy Channel HOST_KEY_AUTO_ADD_MSG_MAP KNOW_HOST_MSG_MAP MissingHostKeyPolicy OPTS_DIR_MAP OPTS_MAP "
+    "RejectPolicy SCP SFTP Session",
+    "channel": "Channel ChannelCallback CompletedProcess LibsshChannelReadFailure",
     "scp": "SCP SCP_MAX_CHUNK",
     "sftp": "MSG_MAP SFTP SFTP_MAX_CHUNK",
     "errors": "LibsshChannelException LibsshChannelReadFailure LibsshException LibsshSCPException LibsshSFTPException "
@@ -105,6 +110,27 @@ def test_parameters(module, kind, method, parameters):
     assert len(ours) >= len(parameters)
     for added in ours[len(parameters) :]:
         assert added.default is not inspect.Parameter.empty or added.kind is inspect.Parameter.VAR_KEYWORD
+
+
+def test_maps_of_messages():
+    """Texts by libssh's numbers: states of a host key, results of adding one."""
+    session = load("session")
+    assert {number: text[:4] for number, text in session.KNOW_HOST_MSG_MAP.items()} == {0: "Host", 2: "Host", 3: "Host"}
+    assert set(session.HOST_KEY_AUTO_ADD_MSG_MAP) == {-1, 1, 2, 4}
+
+
+def test_kept_callback():
+    """What a session is told to keep lives as long as it does."""
+    session, callback = load("session").Session(), load("channel").ChannelCallback()
+    callback.set_user_data(object())
+    kept = weakref.ref(callback)
+    session.push_callback(callback)
+    del callback
+    gc.collect()
+    assert kept() is not None
+    del session
+    gc.collect()
+    assert kept() is None
 
 
 @pytest.mark.parametrize("name", ["is_connected", "port"])
