@@ -8,7 +8,6 @@ that does not keep to it is hung up on.
 from __future__ import annotations
 
 import array
-import contextlib
 import json
 import os
 import select
@@ -146,11 +145,6 @@ class Wire:
         uid = _PEER.unpack(packed)[1]
         if uid != os.geteuid():
             raise MuxUnavailable(f"the process at the other end of the socket belongs to user {uid}")
-
-    def shut(self) -> None:
-        """Wake up whoever waits for this socket, with its end."""
-        with contextlib.suppress(OSError):  # the other side was quicker
-            self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the socket."""

@@ -40,6 +40,16 @@ def found(directory: Path):
     return {name: (stat.S_IMODE(os.stat(path).st_mode), Path(os.fsdecode(path)).read_bytes()) for name, path in paths.items()}
 
 
+def there_and_back(protocol, files):
+    """Send a tree and fetch it again, and compare."""
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        make(place / "source", files)
+        protocol.put(place / "source", place / "there", recursive=True, preserve=True)
+        protocol.get(place / "there", place / "back", recursive=True, preserve=True)
+        assert found(place / "there") == found(place / "back") == files
+
+
 @pytest.fixture(scope="module")
 def sftp():
     with SFTP(PipeSession()) as sftp:
@@ -56,12 +66,7 @@ def scp(sshd):
 @settings(deadline=None, max_examples=40)
 def test_sftp_trees(sftp, files):
     """Trees go there and come back with every name, mode and byte."""
-    with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch)
-        make(place / "source", files)
-        sftp.put(place / "source", place / "there", recursive=True, preserve=True)
-        sftp.get(place / "there", place / "back", recursive=True, preserve=True)
-        assert found(place / "there") == found(place / "back") == files
+    there_and_back(sftp, files)
 
 
 @given(NAMES, MODES, CONTENTS)
@@ -84,9 +89,4 @@ def test_sftp_files(sftp, name, mode, content):
 @settings(deadline=None, max_examples=15)
 def test_scp_trees(scp, files):
     """The same by SCP, whose protocol has no way to send a name with a line end."""
-    with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch)
-        make(place / "source", files)
-        scp.put(place / "source", place / "there", recursive=True, preserve=True)
-        scp.get(place / "there", place / "back", recursive=True, preserve=True)
-        assert found(place / "there") == found(place / "back") == files
+    there_and_back(scp, files)

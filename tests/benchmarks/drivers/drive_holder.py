@@ -20,16 +20,7 @@ class Client(work.Client):
         from pylibsshext.mux.client import MuxSession
 
         self.session = MuxSession(60)
-        self.session.connect(
-            host=host["address"],
-            port=host["port"],
-            user=host["user"],
-            private_key=host["key_text"].encode(),
-            look_for_keys=False,
-            knownhosts=host["known_hosts"],
-            nodelay=nodelay,
-            auth_timeout=auth_timeout,
-        )
+        self.session.connect(**work.login(host), nodelay=nodelay, auth_timeout=auth_timeout)
 
     def execute(self, command, timeout=None):
         done = self.session.exec_command(command, timeout=timeout)

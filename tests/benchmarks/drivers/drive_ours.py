@@ -13,15 +13,7 @@ class Client(work.Client):
         from pylibsshext.session import Session
 
         self.session = Session()
-        self.session.connect(
-            host=host["address"],
-            port=host["port"],
-            user=host["user"],
-            private_key=host["key_text"].encode(),
-            look_for_keys=False,
-            knownhosts=host["known_hosts"],
-            nodelay=nodelay,
-        )
+        self.session.connect(**work.login(host), nodelay=nodelay)
 
     def execute(self, command, timeout=None):
         done = self.session.exec_command(command, timeout=timeout)

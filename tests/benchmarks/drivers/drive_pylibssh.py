@@ -12,15 +12,7 @@ class Client(work.Client):
 
         self.session = Session()
         self.socket = work.tcp(host, nodelay) if nodelay else None
-        self.session.connect(
-            host=host["address"],
-            port=host["port"],
-            user=host["user"],
-            private_key=host["key_text"].encode(),
-            look_for_keys=False,
-            knownhosts=host["known_hosts"],
-            **({"fd": self.socket.detach()} if self.socket else {}),
-        )
+        self.session.connect(**work.login(host), **({"fd": self.socket.detach()} if self.socket else {}))
 
     def execute(self, command, timeout=None):
         channel = self.session.new_channel()

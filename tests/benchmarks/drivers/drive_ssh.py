@@ -23,18 +23,11 @@ class Client(work.Client):
         self.session.connect()
         self.session.userauth_publickey(import_privkey_file(host["key"]))
 
-    def _chunks(self, channel):
-        while True:
-            size, data = channel.read(1 << 18)
-            if size <= 0:
-                return
-            yield data
-
     def execute(self, command, timeout=None):
         channel = self.session.channel_new()
         channel.open_session()
         channel.request_exec(command)
-        output = b"".join(self._chunks(channel))
+        output = b"".join(work.chunks(channel))
         status = channel.get_exit_status()
         channel.close()
         return status, output
@@ -43,7 +36,7 @@ class Client(work.Client):
         channel = self.session.channel_new()
         channel.open_session()
         channel.request_exec(command)
-        total = sum(map(len, self._chunks(channel)))
+        total = sum(map(len, work.chunks(channel)))
         channel.close()
         return total
 

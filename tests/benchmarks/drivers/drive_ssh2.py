@@ -15,19 +15,12 @@ class Client(work.Client):
         self.session.handshake(self.socket)
         self.session.userauth_publickey_frommemory(host["user"], host["key_text"].encode())
 
-    def _chunks(self, channel):
-        while True:
-            size, data = channel.read(1 << 18)
-            if size <= 0:
-                return
-            yield data
-
     def execute(self, command, timeout=None):
         if timeout:
             self.session.set_timeout(int(timeout * 1000))
         channel = self.session.open_session()
         channel.execute(command)
-        output = b"".join(self._chunks(channel))
+        output = b"".join(work.chunks(channel))
         channel.close()
         channel.wait_closed()
         return channel.get_exit_status(), output
@@ -35,7 +28,7 @@ class Client(work.Client):
     def stream(self, command):
         channel = self.session.open_session()
         channel.execute(command)
-        total = sum(map(len, self._chunks(channel)))
+        total = sum(map(len, work.chunks(channel)))
         channel.close()
         return total
 

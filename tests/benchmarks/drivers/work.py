@@ -58,6 +58,27 @@ def tcp(host: dict, nodelay: bool) -> socket.socket:
     return sock
 
 
+def login(host: dict) -> dict:
+    """What ``pylibsshext``'s ``connect`` needs, be it ours or 1.4.0's."""
+    return {
+        "host": host["address"],
+        "port": host["port"],
+        "user": host["user"],
+        "private_key": host["key_text"].encode(),
+        "look_for_keys": False,
+        "knownhosts": host["known_hosts"],
+    }
+
+
+def chunks(channel):
+    """What a channel of ssh-python or ssh2-python receives, to its end."""
+    while True:
+        size, data = channel.read(1 << 18)
+        if size <= 0:
+            return
+        yield data
+
+
 def cpu() -> float:
     """The CPU seconds of this process and of the programs that it ran to their end."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
