@@ -124,8 +124,7 @@ def _escalate(channel: Any, escalation: Escalation, patience: float | None) -> N
     """Talk with the become program until the command runs, or nothing does any more."""
     while not escalation.done:
         if not channel.readable(patience):
-            shown = escalation.printed.decode(errors="replace").strip()
-            raise NoEscalation(f"neither a password prompt nor success within {patience} s; it printed {shown!r}")
+            raise NoEscalation(f"neither a password prompt nor success within {patience} s; it printed {escalation.printed!r}")
         stdout, stderr = channel.read_nonblocking(_CHUNK), channel.read_nonblocking(_CHUNK, stderr=1)
         if stdout is None and stderr is None:
             escalation.finish()

@@ -52,9 +52,9 @@ class Escalation:
         return bytes(self._streams[1].output)
 
     @property
-    def printed(self) -> bytes:
-        """All that is held back, for the text of a time-out."""
-        return b"".join(bytes(stream.output + stream.held) for stream in self._streams)
+    def printed(self) -> str:
+        """All that is held back, for the text of an error."""
+        return self._shown(b"".join(bytes(stream.output + stream.held) for stream in self._streams))
 
     def feed(self, stdout: bytes = b"", stderr: bytes = b"") -> bytes:
         """Take what the process printed; return what to write to it."""
@@ -84,9 +84,9 @@ class Escalation:
                 end = self._end_of_prompt(line)
                 answer += self._answer(line[:end].strip())
                 stream.drop(end)
-                stream.after_prompt = True
+                stream.asked()
             else:
-                self._refused(line)
+                self._refused(stream, line)
                 if not line.endswith(b"\n"):
                     break
                 stream.keep(len(line))
@@ -110,16 +110,25 @@ class Escalation:
             raise EscalationError(f"Incorrect {self._become.name} password")
         if self._answered:
             # It took the password, and wants another: this one has expired, say.
-            printed = self.printed.decode(errors="replace").strip()
-            raise EscalationError(f"{self._become.name} wants more than the password: {printed}")
+            raise EscalationError(f"{self._become.name} wants more than the password: {self.printed}")
         self._answered = prompt
         return self._password.encode(errors="surrogateescape") + b"\n"
 
-    def _refused(self, line: bytes) -> None:
+    def _refused(self, stream: _Stream, line: bytes) -> None:
+        # An account that is over, say, is told of before the refusal, which is the same.
+        said = self._shown(stream.since_prompt)
+        reason = f": {said}" if said else ""
         if self._become.check_incorrect_password(line):
-            raise EscalationError(f"Incorrect {self._become.name} password")
+            raise EscalationError(f"Incorrect {self._become.name} password{reason}")
         if self._become.check_missing_password(line):
+            if self._answered:
+                raise EscalationError(f"{self._become.name} does not accept the password{reason}")
             raise EscalationError(f"Missing {self._become.name} password")
+
+    def _shown(self, printed: bytes) -> str:
+        """Return it as text, without the password: a program may have echoed it."""
+        text = printed.decode(errors="replace")
+        return (text.replace(self._password, "********") if self._password else text).strip()
 
 
 class _Stream:
@@ -129,6 +138,17 @@ class _Stream:
         self.held = bytearray()
         self.output = bytearray()
         self.after_prompt = False
+        self._prompted_at: int | None = None
+
+    def asked(self) -> None:
+        """What was read last was a prompt."""
+        self.after_prompt = True
+        self._prompted_at = len(self.output)
+
+    @property
+    def since_prompt(self) -> bytes:
+        """What has been printed in whole lines since the last prompt, nothing if there was none."""
+        return b"" if self._prompted_at is None else bytes(self.output[self._prompted_at :])
 
     def line(self) -> bytes:
         """Return the first line held, finished or not."""

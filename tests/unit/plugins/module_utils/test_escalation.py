@@ -60,6 +60,18 @@ REFUSALS = [
         [("out", "Password: \r\nYou must change it now.\r\nCurrent password: ")],
         r"su wants more than the password: You must change it now\.\r\nCurrent password:",
     ),
+    (
+        "su",
+        PASSWORD,
+        [("out", "Password: \r\nYour account has expired.\r\nsu: Authentication failure\r\n")],
+        r"Incorrect su password: Your account has expired\.",
+    ),
+    (
+        "sudo",
+        PASSWORD,
+        [("err", "Hello\n{prompt}sudo: is your account locked?\nsudo: a password is required\n")],
+        r"sudo does not accept the password: sudo: is your account locked\?",
+    ),
 ]
 
 
@@ -138,7 +150,7 @@ def test_end_before_the_marker_hands_on_all_that_was_printed(become):
     """A process that ends early has said why, perhaps without a line end."""
     plugin = become("sudo", None)
     talk, sent = play(plugin, None, [("out", b"bash: sudo:"), ("err", b"command not found")])
-    assert (talk.done, talk.stdout, talk.printed) == (False, b"", b"bash: sudo:command not found")
+    assert (talk.done, talk.stdout, talk.printed) == (False, b"", "bash: sudo:command not found")
     talk.finish()
     assert (sent, talk.stdout, talk.stderr) == (b"", b"bash: sudo:", b"command not found")
 
@@ -150,9 +162,10 @@ def test_a_command_without_marker_needs_no_talk(become):
     assert Escalation(plugin, PASSWORD).done
 
 
-def test_the_password_is_never_in_an_error(become):
-    """What is shown of a refusal holds no password."""
-    plugin = become("su", PASSWORD)
+@pytest.mark.parametrize("end", ["su: Authentication failure", "Current password: "])
+def test_the_password_is_never_in_an_error(become, end):
+    """What is shown of a refusal holds no password, even if the program echoed it."""
     with pytest.raises(EscalationError) as caught:
-        play(plugin, PASSWORD, [("out", b"Password: \r\nsu: Authentication failure\r\n")])
+        play(become("su", PASSWORD), PASSWORD, [("out", f"Password: {PASSWORD}\r\nOh, {PASSWORD}!\r\n{end}".encode())])
     assert PASSWORD not in str(caught.value)
+    assert "Oh, ********!" in str(caught.value)
