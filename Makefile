@@ -102,8 +102,8 @@ ENVIRONMENTS := $(OTHER_PYTHONS:%=build/venvs/python-%/ready) $(ANSIBLES:%=build
 SYSTEM := build/libssh-system
 # Servers of other releases of OpenSSH.
 RELEASES := build/openssh-releases
-# A collection that playbooks use beside ours.
-POSIX := build/ansible-posix
+# Collections that playbooks use beside ours.
+OTHERS := build/other-collections
 # What depends on the Python or on the libssh below it: not the plugin, the packages, the lab, or what a transfer does where.
 BINDING := tests/unit $(wildcard $(addprefix tests/integration/test_,channel.py exec.py session.py session_login.py scp.py))
 # What differs between releases of ansible-core: the whole of the connection target, become, Windows.
@@ -120,7 +120,7 @@ MATRIX := python -m pytest -q -n 2 $(RERUNS) $(SCENARIOS)
 ISOLATED := $(if $(filter 0,$(shell id -u)),tests/lab/run-isolated.sh)
 
 test: packages-test $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready docs sanity
-	@$(MAKE) --no-print-directory -j2 $(ENVIRONMENTS) $(SYSTEM)/ready $(RELEASES) $(POSIX)/ready
+	@$(MAKE) --no-print-directory -j2 $(ENVIRONMENTS) $(SYSTEM)/ready $(RELEASES) $(OTHERS)/ready
 	@$(ISOLATED) $(MAKE) --no-print-directory test-all
 
 .PHONY: test-all test-main $(OTHER_PYTHONS:%=test-python-%) $(ANSIBLES:%=test-ansible-%) test-system test-crash test-matrix matrix
@@ -146,7 +146,7 @@ $(ANSIBLES:%=test-ansible-%): test-ansible-%:
 test-matrix:
 	@NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) SCENARIO_WAYS="libssh ssh ssh-pipelining" $(BIN)/$(MATRIX)
 
-matrix: packages-test $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready $(RELEASES) $(POSIX)/ready
+matrix: packages-test $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready $(RELEASES) $(OTHERS)/ready
 	@NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) $(ISOLATED) $(BIN)/$(MATRIX)
 
 test-main:
@@ -168,9 +168,9 @@ build/venvs/ansible-%/ready:
 $(RELEASES): tests/lab/releases.py | $(VENV)/ready
 	@{ $(BIN)/python -m tests.lab build && touch $@; } || [ -z "$$CI" ]
 
-$(POSIX)/ready: scripts/fetch_posix.py | $(VENV)/ready
-	@echo "Fetching ansible.posix"
-	@$(BIN)/python scripts/fetch_posix.py $(POSIX) && touch $@
+$(OTHERS)/ready: scripts/fetch_collections.py | $(VENV)/ready
+	@echo "Fetching other collections"
+	@$(BIN)/python scripts/fetch_collections.py $(OTHERS) && touch $@
 
 $(SYSTEM)/ready: $(CORE_SOURCES) $(SOURCES) $(shell find tests -type f -not -name '*.pyc')
 	@echo "Compiling the library against the system's libssh"

@@ -48,8 +48,8 @@ VAULT = "vault_password: s3cret\nvault_become_password: s3cret\n"
 @pytest.fixture(scope="module")
 def home(lab: Lab, tmp_path_factory: pytest.TempPathFactory):
     """A home whose keys the hosts of the documentation know, and which knows them; their names are in its file ``hosts``."""
-    if not runner.POSIX.exists():
-        missing(f"ansible.posix: make {runner.POSIX}/ready")
+    if not runner.OTHERS.exists():
+        missing(f"other collections: make {runner.OTHERS}/ready")
     home = tmp_path_factory.mktemp("home")
     for new in new_hosts(lab, "netns"):
         server = new(setup=SETUP, sshd_config="ListenAddress 0.0.0.0:2222")

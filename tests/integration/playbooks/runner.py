@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-# A collections path that has ansible.posix: `make build/ansible-posix/ready`.
-POSIX = ROOT / "build/ansible-posix"
+# A collections path that has others, ansible.posix for one: `make build/other-collections/ready`.
+OTHERS = ROOT / "build/other-collections"
 PYTHON = "/usr/bin/python3"
 PLUGIN = "ansible.netcommon.libssh"
 # What must be on no user's screen unless the test is about it.
@@ -90,7 +90,7 @@ class Ansible:
             "LANG": "C.UTF-8",
             "PYTHONPATH": library_path(),
             "ANSIBLE_CONFIG": str(directory / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": f"{collections_path}:{POSIX}",
+            "ANSIBLE_COLLECTIONS_PATH": f"{collections_path}:{OTHERS}",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_LOCALHOST_WARNING": "0",
             "ANSIBLE_RETRY_FILES_ENABLED": "0",

@@ -34,8 +34,8 @@ def servers(lab: Lab) -> Iterator[Servers]:
 def ansible(tmp_path_factory: pytest.TempPathFactory) -> Iterator[runner.Ansible]:
     """One Ansible for all scenarios, so that logins are kept from one to the next as a user's are."""
     directory = tmp_path_factory.mktemp("ansible")
-    if not runner.POSIX.exists():
-        missing(f"ansible.posix: make {runner.POSIX}/ready")
+    if not runner.OTHERS.exists():
+        missing(f"other collections: make {runner.OTHERS}/ready")
     one = runner.Ansible(directory, runner.collections(tmp_path_factory.mktemp("collections")))
     # A socket's path must be short.
     with tempfile.TemporaryDirectory(prefix="cp") as sockets, mux_lab.own_directory(directory / "mux") as mux:
