@@ -20,6 +20,7 @@ _SIGN_REQUEST = 13
 _SIGN_RESPONSE = 14
 _MOST = 256 * 1024  # bytes of a message, OpenSSH's own limit
 _LIST_TIMEOUT = 5.0
+_GRACE = 0.5  # seconds for a key that is told to give up
 
 URI_SCHEME = "pkcs11:"
 
@@ -50,6 +51,9 @@ class Signer(Protocol):
 
     def sign(self, data: bytes, flags: int) -> bytes:
         """Return a signature, as in RFC 4253 section 6.6; *flags* say which, for RSA."""
+
+    def cancel(self) -> None:
+        """Have `sign`, which waits for a person in another thread, end soon, where that can be."""
 
     def certified(self, certificate: bytes) -> Signer:
         """Return the same key, that shows this certificate for itself."""
@@ -113,6 +117,10 @@ class AgentKey:
         """Have the agent sign."""
         return self._agent.sign(self._held, data, flags)
 
+    def cancel(self) -> None:
+        """Let go of the agent."""
+        self._agent.close()
+
     def certified(self, certificate: bytes) -> AgentKey:
         """Return the key with a certificate that the agent does not have."""
         return AgentKey(self._agent, self._held, self._comment, certificate)
@@ -124,13 +132,18 @@ class Selector:
     def __init__(self) -> None:
         self._ours, self._theirs = socket.socketpair()
         self._signer: Signer | None = None
-        self.failure: Exception | None = None
-        """Why the last signature could not be made."""
-        threading.Thread(target=self._serve, name="ssh-agent-selector", daemon=True).start()
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._serve, name="ssh-agent-selector", daemon=True)
+        self._thread.start()
 
     def choose(self, signer: Signer) -> None:
         """Have this key from now on, and no other."""
-        self._signer, self.failure = signer, None
+        self._signer, self._failure = signer, None
+
+    def failure(self) -> Exception | None:
+        """Return why the last signature could not be made, once: its traceback has this selector."""
+        failure, self._failure = self._failure, None
+        return failure
 
     def detach(self) -> int:
         """Return libssh's end, which is libssh's to close."""
@@ -138,9 +151,13 @@ class Selector:
 
     def close(self) -> None:
         """Answer nothing any more."""
+        if self._signer is not None:
+            self._signer.cancel()
         for sock in (self._ours, self._theirs):
             _shut(sock)
         self._theirs.close()
+        self._thread.join(_GRACE)
+        self._signer = self._failure = None  # both have what has this selector
 
     def _serve(self) -> None:
         with self._ours:
@@ -160,7 +177,7 @@ class Selector:
                 try:
                     signature = signer.sign(data, int.from_bytes(request[-4:], "big"))
                 except Exception as exc:  # noqa: BLE001 - raised again by the login
-                    self.failure = exc
+                    self._failure = exc
                 else:
                     return bytes([_SIGN_RESPONSE]) + string(signature)
         return _FAILURE

@@ -126,12 +126,13 @@ class Candidates:
         """Return *ask*, and let the time that it takes not count: that is a person's, not the server's."""
 
         def patient(*args: Any) -> T:
-            began = time.monotonic()
+            began, deadline = time.monotonic(), self._deadline
+            self._deadline = None
             try:
                 return ask(*args)
             finally:
-                if self._deadline is not None:
-                    self._deadline += time.monotonic() - began
+                if deadline is not None:
+                    self._deadline = deadline + time.monotonic() - began
 
         return patient
 
@@ -286,15 +287,23 @@ class Candidates:
             self._core.set_agent(self._selector.detach())
         selector = self._selector
         selector.choose(signer)
-        return _aside(lambda: self._core.auth_agent(self._deadline), self._deadline, selector)
+        return _aside(self._by_selector, lambda: self._deadline, selector)
+
+    def _by_selector(self) -> int:
+        while True:
+            try:
+                return self._core.auth_agent(self._deadline)
+            except LibsshSessionTimeout:  # by a deadline that has been put off, if a person was asked meanwhile
+                if self._deadline is not None and time.monotonic() >= self._deadline:
+                    raise
 
 
 def _cure(path: str) -> str:
     return "agent" if path.endswith(".pub") else "private_key_password"
 
 
-def _aside(call: Callable[[], int], deadline: float | None, selector: Selector) -> int:
-    """Make *call* in a thread, and heed signals and the deadline meanwhile: both end it by closing *selector*."""
+def _aside(call: Callable[[], int], deadline: Callable[[], float | None], selector: Selector) -> int:
+    """Make *call* in a thread, and heed signals and the deadline of the moment: both end it by closing *selector*."""
     outcome: list[int | BaseException] = []
 
     def run() -> None:
@@ -310,18 +319,22 @@ def _aside(call: Callable[[], int], deadline: float | None, selector: Selector) 
     except BaseException:
         selector.close()
         thread.join()
+        outcome.clear()
         raise
-    if selector.failure is not None:
-        raise selector.failure
-    result = outcome.pop()  # an exception has the frame that has the list
-    if isinstance(result, BaseException):
+    result = outcome.pop()
+    result = selector.failure() or result
+    if not isinstance(result, BaseException):
+        return result
+    try:
         raise result
-    return result
+    finally:
+        del result  # its traceback has this frame, and with it the session; so has that of what is in the list
 
 
-def _join(thread: threading.Thread, deadline: float | None) -> None:
+def _join(thread: threading.Thread, deadline: Callable[[], float | None]) -> None:
     while thread.is_alive():
-        left = _SLICE if deadline is None else deadline - time.monotonic()
+        end = deadline()
+        left = _SLICE if end is None else end - time.monotonic()
         if left <= 0:
             raise LibsshSessionTimeout("public key authentication failed: timed out")
         thread.join(min(_SLICE, left))

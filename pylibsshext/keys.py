@@ -21,7 +21,7 @@ _OPENSSH_MAGIC = b"openssh-key-v1\0"
 
 def default_identities() -> list[str]:
     """Return where ssh-keygen puts a user's keys."""
-    return [os.path.expanduser(f"~/.ssh/id_{kind}") for kind in ("ed25519", "ecdsa", "rsa")]
+    return [os.path.expanduser(f"~/.ssh/id_{kind}") for kind in ("ed25519", "ecdsa", "rsa", "ed25519_sk", "ecdsa_sk")]
 
 
 Ask = Callable[[str, bool], "str | None"]

@@ -209,6 +209,9 @@ class TokenKey:
         """Return the key with a certificate."""
         return TokenKey(*self._about, certificate)
 
+    def cancel(self) -> None:
+        """Do nothing: a token signs at once."""
+
     def sign(self, data: bytes, flags: int) -> bytes:
         """Have the token sign."""
         module, slot, id_, blob, hash_, pin, name = self._about

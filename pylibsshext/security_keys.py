@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """FIDO2 security keys without an agent: OpenSSH's key files of types ed25519-sk and ecdsa-sk (PROTOCOL.u2f in its sources).
 
-The file holds a handle, which the device makes the signature with.  Devices are reached through a middleware library with the
-interface that OpenSSH has for them (``SSH_SK_PROVIDER``), loaded when it is needed.
+The file holds a handle, which the device makes the signature with.  Devices that are plugged in are reached by libfido2 (`fido2`), others
+through a middleware library with the interface that OpenSSH has for them (``SSH_SK_PROVIDER``); either is loaded when it is needed.
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .agent import string, strings
 from .errors import LibsshSessionException
+from .fido2 import TOUCH, VERIFY, PinWanted, PluggedIn, Signature, refusal
 
 ED25519 = b"sk-ssh-ed25519@openssh.com"
 ECDSA = b"sk-ecdsa-sha2-nistp256@openssh.com"
 TYPES = (ED25519, ECDSA)
 
 _ALGORITHMS = {ECDSA: 0, ED25519: 1}
-_TOUCH, _VERIFY = 0x01, 0x04
 _VERSION, _VERSION_MASK = 0x000A0000, 0xFFFF0000
 _PIN_REQUIRED = -3
 _ERRORS = {
@@ -28,6 +28,8 @@ _ERRORS = {
     _PIN_REQUIRED: "the PIN is wrong",
     -4: "no security key with this key is there",
 }
+INTERNAL = "internal"
+"""The provider that is no library: the devices that are plugged in."""
 
 
 class Handle(NamedTuple):
@@ -56,6 +58,16 @@ def parse(blob: bytes, private: bytes) -> Handle | None:
     return Handle(head[0], blob, head[public - 1], tail[0], fields[0]) if fields else None
 
 
+class _Way(Protocol):
+    """A way to devices."""
+
+    def sign(self, key: Handle, data: bytes, pin: str | None) -> Signature:
+        """Have a device sign; `PinWanted` if it does only with its PIN."""
+
+    def cancel(self) -> None:
+        """Have `sign`, in another thread, end soon."""
+
+
 class SecurityKey:
     """A key in a device, as one that somebody else signs with.
 
@@ -76,6 +88,7 @@ class SecurityKey:
         self.blob = certificate or handle.blob
         self.name = name
         self._about = handle, name, provider, ask, notify
+        self._way: _Way | None = None
 
     def certified(self, certificate: bytes) -> SecurityKey:
         """Return the key with a certificate."""
@@ -83,21 +96,28 @@ class SecurityKey:
 
     def sign(self, data: bytes, _flags: int) -> bytes:
         """Have the device sign."""
-        handle, name, provider, ask, notify = self._about
-        if not provider:
-            raise LibsshSessionException(
-                f"{name} is a key in a security key: load it into the agent, or set security_key_provider"
-            )
-        pin = self._pin() if handle.flags & _VERIFY else None
-        if notify and handle.flags & _TOUCH:
+        key, _, provider, _, _ = self._about
+        way: _Way = PluggedIn(self._tell) if provider in (None, INTERNAL) else _Middleware(provider, self._tell)
+        self._way = way
+        try:
+            made = way.sign(key, data, None)
+        except PinWanted:
+            made = way.sign(key, data, self._pin())
+        finally:
+            self._way = None
+        body = string(made.r) if key.type == ED25519 else string(string(mpint(made.r)) + string(mpint(made.s)))
+        return string(key.type) + body + bytes([made.flags]) + made.counter.to_bytes(4, "big")
+
+    def cancel(self) -> None:
+        """Have `sign` end, if the device can be told to."""
+        way = self._way
+        if way is not None:
+            way.cancel()
+
+    def _tell(self) -> None:
+        _, name, _, _, notify = self._about
+        if notify:
             notify(f"Touch the security key to log in with {name}")
-        middleware = _Middleware(provider)
-        code, signature = middleware.sign(handle, data, pin)
-        if code == _PIN_REQUIRED and pin is None and ask:
-            code, signature = middleware.sign(handle, data, self._pin())
-        if signature is None:
-            raise LibsshSessionException(f"the security key does not sign: {_ERRORS.get(code, f'error {code}')}")
-        return signature
 
     def _pin(self) -> str:
         _, name, _, ask, _ = self._about
@@ -107,7 +127,7 @@ class SecurityKey:
         return pin
 
 
-class _Signature(ctypes.Structure):
+class _Response(ctypes.Structure):
     """``struct sk_sign_response`` of OpenSSH's interface."""
 
     _fields_ = (
@@ -123,7 +143,8 @@ class _Signature(ctypes.Structure):
 class _Middleware:
     """A library that reaches devices."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, touch: Callable[[], Any]) -> None:
+        self._touch = touch
         try:
             self._library = ctypes.CDLL(path)
             version = self._library.sk_api_version
@@ -143,13 +164,17 @@ class _Middleware:
             ctypes.c_uint8,
             ctypes.c_char_p,
             ctypes.c_void_p,
-            ctypes.POINTER(ctypes.POINTER(_Signature)),
+            ctypes.POINTER(ctypes.POINTER(_Response)),
         )
         self._sign.restype = ctypes.c_int
 
-    def sign(self, key: Handle, data: bytes, pin: str | None) -> tuple[int, bytes | None]:
-        """Return the interface's code and, if that is 0, the signature as SSH has it."""
-        response = ctypes.POINTER(_Signature)()
+    def sign(self, key: Handle, data: bytes, pin: str | None) -> Signature:
+        """Have a device sign."""
+        if key.flags & VERIFY and pin is None:
+            raise PinWanted
+        if key.flags & TOUCH:
+            self._touch()
+        response = ctypes.POINTER(_Response)()
         options = ctypes.c_void_p()  # an empty list
         code = self._sign(
             _ALGORITHMS[key.type],
@@ -161,12 +186,16 @@ class _Middleware:
             ctypes.addressof(options),
             ctypes.byref(response),
         )
+        if code == _PIN_REQUIRED and pin is None:
+            raise PinWanted
         if code != 0 or not response:
-            return code or -1, None
+            raise refusal(_ERRORS.get(code, f"error {code}"))
         made = response.contents
         r, s = bytes(made.r[: made.r_length]), bytes(made.s[: made.s_length]) if made.s_length else b""
-        body = string(r) if key.type == ED25519 else string(string(mpint(r)) + string(mpint(s)))
-        return 0, string(key.type) + body + bytes([made.flags]) + made.counter.to_bytes(4, "big")
+        return Signature(r, s, made.flags, made.counter)
+
+    def cancel(self) -> None:
+        """Do nothing: the interface has no such call."""
 
 
 def mpint(number: bytes) -> bytes:

@@ -159,7 +159,7 @@ def _forwarded(config: Config, word: str) -> str | bool:
 
 def _provider(config: Config, word: str) -> str | None:
     value = config.get(word) or ""
-    return os.environ.get(value[1:]) if value.startswith("$") else None if value == "internal" else value
+    return os.environ.get(value[1:]) if value.startswith("$") else value
 
 
 def _command(config: Config, word: str) -> str | None:

@@ -238,8 +238,9 @@ options:
       - name: ansible_libssh_pkcs11_provider
   security_key_provider:
     description:
-      - Library that reaches FIDO2 security keys, with OpenSSH's interface for such, for C(ed25519-sk) and C(ecdsa-sk) keys that are not in
-        the SSH agent. Not set, it is what the environment variable E(SSH_SK_PROVIDER) says.
+      - How to reach FIDO2 security keys for C(ed25519-sk) and C(ecdsa-sk) keys that are not in the SSH agent. A library with OpenSSH's
+        interface for such, or V(internal), which is devices that are plugged in and takes libfido2 on the controller.
+      - Not set, it is what the environment variable E(SSH_SK_PROVIDER) says, else V(internal).
     type: string
     version_added: 9.0.0
     ini:

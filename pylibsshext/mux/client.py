@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MuxSession", "MuxUnavailable"]
 
-_PATHS = ("ssh_dir", "add_identity", "config_file", "pkcs11_provider", "security_key_provider", "unix_socket")
+_PATHS = ("ssh_dir", "add_identity", "config_file", "unix_socket")
+_LIBRARIES = ("pkcs11_provider", "security_key_provider")
 _PATH_LISTS = ("knownhosts", "global_knownhosts", "identities", "certificate_file")
 _URI = "pkcs11:"  # of a token (RFC 7512); `agent`, which knows it too, is not loaded for it
 _PATIENCE = 30.0  # seconds for the holder's greeting, which needs nobody else
@@ -317,6 +318,9 @@ def _portable(keywords: Mapping[str, Any]) -> dict[str, Any]:
         raise MuxUnavailable("a connection over a given descriptor cannot be shared")
     for name in _PATHS:
         if name in portable and portable[name] != "none":
+            portable[name] = _absolute(portable[name])
+    for name in _LIBRARIES:
+        if "/" in portable.get(name, ""):  # a bare name is looked for where the loader looks
             portable[name] = _absolute(portable[name])
     for name in _PATH_LISTS:
         if name in portable:

@@ -7,6 +7,7 @@ and fails a run that leaves processes behind.
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import sys
@@ -81,6 +82,7 @@ class Sentinel:
 
     def look(self) -> list[str]:
         """Say what there is of ours that was not there in the beginning."""
+        gc.collect()  # an exception that a test has caught is in a cycle with the test's frame, and sessions are there with it
         left = [f"process {pid}: {processes.command(pid)}" for pid in set(processes.descendants(os.getpid())) - self.children]
         files = {name: what for name, what in _open_files().items() if name not in self.files}
         if len(files) > FEW:
