@@ -52,7 +52,7 @@ class Sentinel:
 
     def __init__(self, config: pytest.Config) -> None:
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-        self.running = config.rootpath / ".pytest_cache" / f"running-{worker}"
+        self.running = config.rootpath / config.getini("cache_dir") / f"running-{worker}"
         self.died_in = self.running.read_text() if self.running.exists() else ""
         self.children = set(processes.descendants(os.getpid()))
         self.files = _open_files()
@@ -67,7 +67,7 @@ class Sentinel:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Note which test runs now."""
-        self.running.parent.mkdir(exist_ok=True)
+        self.running.parent.mkdir(parents=True, exist_ok=True)
         self.running.write_text(nodeid)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

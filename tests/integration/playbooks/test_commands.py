@@ -79,8 +79,8 @@ def test_one_channel_a_command(bare_ansible: Ansible, new_sshd, pipelining: bool
     bare_ansible.passes("""
         - ping:
           loop: [1, 2, 3]
-        - copy: {content: x, dest: "/tmp/netcommon-one-channel", mode: "0600"}
-        - raw: rm /tmp/netcommon-one-channel
+        - copy: {content: x, dest: "{{ playbook_dir }}/one-channel", mode: "0600"}
+        - raw: rm {{ playbook_dir }}/one-channel
     """)
 
 
