@@ -10,6 +10,7 @@ import errno
 import re
 
 from .errors import AuthenticationError, HostKeyError
+from .variables import SECRETS, VARIABLES
 
 # The name of an exception class, of pylibsshext or builtin: what the user can do. The most derived class counts.
 _ADVICE = {
@@ -25,54 +26,90 @@ TURNED_AWAY = (
     "Check ansible_port. If it is the right one, the server turns this machine away: look at its log, at MaxStartups and "
     "PerSourcePenalties of sshd_config, and at what blocks addresses there (fail2ban, hosts.deny)."
 )
-# What `AuthenticationError.keywords` has: the variable.
-_LOGIN = {
-    "pkcs11_provider": "ansible_ssh_pkcs11_provider",
-    "user": "ansible_user",
-    "password": "ansible_password (--ask-pass)",
-    "private_key_password": "ansible_private_key_passphrase",
-    "identities": "ansible_private_key_file",
-    "kbdint_answers": "ansible_libssh_keyboard_interactive_answers",
-}
 _BY_ERRNO = {
     errno.ECONNRESET: TURNED_AWAY,
     errno.ECONNREFUSED: "Check ansible_host and ansible_port, and that the SSH server runs.",
     errno.EHOSTUNREACH: "Check ansible_host, and the network between here and there.",
     errno.ENETUNREACH: "Check ansible_host, and the network between here and there.",
+    -9: "Check ansible_libssh_address_family: ansible_host is an address of another.",  # EAI_ADDRFAMILY of glibc
+    errno.EADDRNOTAVAIL: "Check ansible_libssh_bind_address and ansible_libssh_address_family.",
 }
 _HUNG_UP = "ssh connect failed: Socket error: "  # disconnected, or Connection reset by peer
 _NO_SUCH_NAME = "Check the name in ansible_host."
 # The library's texts quote the operating system's errors so; the resolver's have negative numbers.
 _ERRNO = re.compile(r"\[Errno (-?\d+)\]")
 
-
-# How libssh calls what the two sides have no common algorithm for: the variable that offers others.
-_ALGORITHMS = {
-    "kex": "ansible_libssh_key_exchange_algorithms",
-    "server host key": "ansible_libssh_hostkeys",
-    "encryption": "ansible_libssh_ciphers",
-    "mac": "ansible_libssh_macs",
-}
+# How libssh calls what the two sides have no common algorithm for: the keyword that offers others.
+_ALGORITHMS = {"kex": "key_exchange_algorithms", "server host key": "hostkeys", "encryption": "ciphers", "mac": "macs"}
 _NO_MATCH = re.compile(rf"no match for method ({'|'.join(_ALGORITHMS)})")
+
+# What the library says: what the user can do. The first that is found in a failure's text counts.
+_BY_TEXT = {
+    re.compile(pattern): text
+    for pattern, text in {
+        "reaching the proxy": "Check ansible_libssh_proxy, and that the proxy runs.",
+        "the proxy .* (wants|refuses)": "Check the user name and password in ansible_libssh_proxy.",
+        "the proxy .* does not answer in time": "Check ansible_libssh_proxy, whether the proxy hangs, or raise the timeout (-T, ansible_ssh_timeout).",
+        "is no (SOCKS 5|HTTP) proxy|the proxy .* (hung up|does not end)": "Check the scheme and the port in ansible_libssh_proxy.",
+        "the proxy .* can't connect": "Check ansible_host and ansible_port: whether the host is reached from the proxy, and whether the proxy allows it.",
+        "connecting to the Unix socket": "Check ansible_libssh_unix_socket, and what listens there.",
+        "the ProxyCommand": "Check ansible_libssh_proxy_command: run it by hand, and see whether a line with SSH-2.0 comes.",
+        r"through the jump host .* error \(1\)": "Let the jump host pass connections on: AllowTcpForwarding, PermitOpen and DisableForwarding in its sshd_config.",
+        "through the jump host": "Check ansible_host and ansible_port: the host must be reached from the jump host, by a name that is known there.",
+        "certificate of the authority": (
+            "Sign the host's key anew (ssh-keygen -s CA -h -n {host} -V +52w), set ansible_libssh_host_key_alias to a name that the certificate "
+            "has, or put the key itself into the known hosts file."
+        ),
+    }.items()
+}
+# What attempts to log in say: all that are found count.
+_OF_ATTEMPTS = {
+    "there is no ticket": "Get a ticket with kinit; klist shows those there are.",
+    "there is no GSSAPI library": "Install the Kerberos library: libgssapi-krb5-2 (Debian), krb5-libs (Fedora, Alpine).",
+    "the server wants the password to be changed": "Log in with ssh once and change it, or have it set there (passwd).",
+    "PIN of the token": "Give the token's PIN as pin-value of its pkcs11: URI, or run Ansible on a terminal.",
+    "no token has such a key": "Compare the pkcs11: URI in ansible_private_key_file with what 'pkcs11-tool -O' lists.",
+    "pkcs11_provider": f"Set {VARIABLES['pkcs11_provider']} to the token's library.",
+    "security_key_provider": f"Set {VARIABLES['security_key_provider']} to the library that reaches the security key, or load it into ssh-agent.",
+    "PIN of the security key": "Run Ansible on a terminal to be asked for the PIN, or load the key into ssh-agent.",
+    "the security key does not sign": "Plug in the security key that the key file belongs to, and touch it when it blinks.",
+}
+# How an error of a host on the way begins, see `jump`.
+_OF_HOP = "at the jump host "
+_HOP = " A jump host takes its own user, password, private_key_file, host_key and so on from its mapping in ansible_libssh_proxy_jump."
 
 
 def advice(error: BaseException, host: str, port: int) -> str:
-    """Return a sentence that tells what to do about *error*, "" if its own text must do."""
-    no_match = _NO_MATCH.search(str(error))
+    """Return what to do about *error*, in a sentence or more, "" if its own text must do."""
+    found = _advice(error, str(error), host, port)
+    return found + _HOP if str(error).startswith(_OF_HOP) else found
+
+
+def _advice(error: BaseException, text: str, host: str, port: int) -> str:
+    no_match = _NO_MATCH.search(text)
     if no_match:
-        return f"Set {_ALGORITHMS[no_match[1]]} to one that the server has; '+name' adds it to the default ones. For old network gear set ansible_libssh_legacy_algorithms: true."
+        return f"Set {VARIABLES[_ALGORITHMS[no_match[1]]]} to one that the server has; '+name' adds it to the default ones. For old network gear set ansible_libssh_legacy_algorithms: true."
     if isinstance(error, AuthenticationError):
-        variables = [_LOGIN.get(name, f"ansible_libssh_{name}") for name in error.keywords or ["user"]]
-        return f"Check {', '.join(variables)}."
+        cures = [cure for said, cure in _OF_ATTEMPTS.items() if said in text]
+        return " ".join([*cures, f"Check {', '.join(variable(name) for name in error.keywords or ['user'])}."])
+    found = next((cure for pattern, cure in _BY_TEXT.items() if pattern.search(text)), None)
+    if found is not None:
+        return found.format(host=host, port=port)
     if isinstance(error, HostKeyError) and not error.fingerprint:
         return ""  # a file cannot be read, and the text says which
     for kind in type(error).__mro__:
         if kind.__name__ in _ADVICE:
             return _ADVICE[kind.__name__].format(host=host, port=port)
-    if _HUNG_UP in str(error):
+    if _HUNG_UP in text:
         return TURNED_AWAY
-    quoted = _ERRNO.search(str(error))
+    quoted = _ERRNO.search(text)
     if not quoted:
         return ""
     number = int(quoted[1])
-    return _NO_SUCH_NAME if number < 0 else _BY_ERRNO.get(number, "")
+    return _BY_ERRNO.get(number, _NO_SUCH_NAME if number < 0 else "")
+
+
+def variable(keyword: str) -> str:
+    """Return the variable that gives a keyword of `AuthenticationError.keywords`."""
+    usual = {"identities": "ansible_private_key_file", "password": "ansible_password (--ask-pass)"}
+    return usual.get(keyword) or VARIABLES.get(keyword) or SECRETS[keyword][0]

@@ -97,7 +97,7 @@ class Candidates:
         gssapi = []
         if self._core.is_gssapi_kex:
             gssapi.append(Candidate("gssapi-keyex", "", lambda: self._core.auth_gssapi_keyex(self._deadline)))
-        gssapi += [Candidate("gssapi-with-mic", "", lambda: self._core.auth_gssapi(self._deadline), "gss_server_identity")]
+        gssapi += [Candidate("gssapi-with-mic", "", lambda: self._core.auth_gssapi(self._deadline), "gssapi_server_identity")]
         found = [*self._given_key(), *named, *self._password(), *self._other_keys(held)]
         if credentials.gss_auth or (credentials.gss_auth is None and self._core.is_gssapi_kex):
             found = gssapi + found

@@ -64,6 +64,12 @@ def name(hop: Mapping[str, Any]) -> str:
     return f"{hop['user'] + '@' if hop.get('user') else ''}{host}:{hop.get('port') or 22}"
 
 
+def name_hop(error: LibsshException, hop: Mapping[str, Any]) -> None:
+    """Say in an error at which hop it was, unless it says so: it may have come a long way, and to several sessions at once."""
+    if "the jump host " not in error.message:
+        error.message = f"at the jump host {name(hop)}: {error.message}"
+
+
 def _parsed(text: str) -> dict[str, Any]:
     match = _HOP.fullmatch(text.strip())
     if not match:

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from . import _core
-from .errors import LibsshSessionException
+from .errors import LibsshConnectionError, LibsshSessionException
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -90,6 +90,7 @@ CONNECT_KEYWORDS = {
     "identity_files",
     "proxy",
     "proxy_jump",
+    "proxy_use_fdpass",
     "unix_socket",
     "send_env",
     "set_env",
@@ -138,7 +139,13 @@ def apply(core: _core.Session, name: str, value: Any) -> None:
     elif name == "compression" and isinstance(value, bool):
         value = "yes" if value else "no"
     for number in numbers(name):
-        core.set_option(number, value, name)
+        try:
+            core.set_option(number, value, name)
+        except LibsshSessionException as exc:
+            zone = os.fsdecode(value).partition("%")[2] if name == "host" else ""
+            if not zone:
+                raise
+            raise LibsshConnectionError(f"setting host failed: there is no network interface {zone} here") from exc
 
 
 def _version() -> tuple[int, ...]:

@@ -69,7 +69,10 @@ def connect(
     With ``socks5`` names are resolved here, with ``socks5h`` and ``http`` by the proxy.
     """
     left = max(0.0, deadline - time.monotonic())
-    sock = transport.connect_tcp(proxy.host, proxy.port, left, family=family, bind_address=bind_address, nodelay=nodelay)
+    try:
+        sock = transport.connect_tcp(proxy.host, proxy.port, left, family=family, bind_address=bind_address, nodelay=nodelay)
+    except OSError as exc:
+        raise type(exc)(exc.errno, f"reaching the proxy {proxy} failed: {exc.strerror}") from exc
     try:
         stream = _Stream(sock, deadline, proxy)
         if proxy.scheme == "http":

@@ -212,8 +212,9 @@ class Session:
         ``revoked_host_keys``, files of keys that are refused in any case, see `revocation`.
 
         The way: ``config_file``, an ssh_config file, or "none" for none at all; ``ssh_options``, lines of ssh_config that come before
-        it, as ``-o`` does; ``proxy_jump``, see `jump.hops`; ``proxy``, see `proxies.Proxy.parse`; ``unix_socket``, a path to
-        connect to instead of the host; ``address_family`` ("any", "inet", "inet6"); ``bind_address``; ``connection_attempts`` (1), with pauses that grow;
+        it, as ``-o`` does; ``proxy_jump``, see `jump.hops`; ``proxy``, see `proxies.Proxy.parse`; ``proxy_use_fdpass`` (False), whether
+        ``proxycommand`` makes the connection and hands it over; ``unix_socket``, a path to connect to instead of the host;
+        ``address_family`` ("any", "inet", "inet6"); ``bind_address``; ``connection_attempts`` (1), with pauses that grow;
         ``banner_timeout``, for greeting and key exchange, else what is left of ``timeout``; ``legacy_algorithms`` (False), see `options.LEGACY`;
         ``nodelay`` (True), TCP_NODELAY; ``send_env`` and ``set_env``, as in ssh_config, a list and a mapping;
         ``auth_timeout`` (60 s); ``open_session_retries``; ``server_alive_interval`` (0 s, off) and
@@ -323,7 +324,7 @@ class Session:
             self._core.set_option(_core.OPTIONS[name], "/dev/null", name)
         if "hostkeys" not in settings:
             self._prefer_known_keys()
-        hop = self._connected_hop(way) if way else None
+        hop = self._hop(way) if way else None
         # Each hop has had its own time.
         deadline = time.monotonic() + (_connect_timeout(settings) or _CONNECT_TIMEOUT)
         try:
@@ -362,6 +363,13 @@ class Session:
         way = (*self._hops, self._name)
         if jump.name(hop) in way:
             raise LibsshSessionException(f"proxy_jump: the way to {way[0]} leads back to {jump.name(hop)}")
+
+    def _hop(self, way: dict[str, Any]) -> Hop:
+        try:
+            return self._connected_hop(way)
+        except LibsshException as exc:
+            jump.name_hop(exc, way)
+            raise
 
     def _connected_hop(self, keywords: dict[str, Any]) -> Hop:
         """Return a session with the last hop, and what gives it back after use."""
@@ -404,11 +412,12 @@ class Session:
         if command and command != "none":
             user, alias = self.get_ssh_options("user"), settings.get("original_host")
             sock, self._proxy = transport.proxy_command(command, host, port, user, alias=alias)
-            return sock
-        family = _FAMILIES.get(str(settings.get("address_family", "any")).lower())
-        if family is None:
-            raise LibsshSessionException(f"address_family: {settings['address_family']!r} is not one of {', '.join(_FAMILIES)}")
-        about: dict[str, Any] = {"family": family, "bind_address": settings.get("bind_address"), "nodelay": nodelay}
+            return transport.passed_connection(sock, self._proxy, deadline) if settings.get("proxy_use_fdpass") else sock
+        about: dict[str, Any] = {
+            "family": address_family(settings),
+            "bind_address": settings.get("bind_address"),
+            "nodelay": nodelay,
+        }
         if settings.get("proxy"):
             from . import proxies  # as what few need, it is loaded when it is needed
 
@@ -649,6 +658,14 @@ class Session:
     def push_callback(self, callback: Any) -> None:
         """Keep an object, such as a `ChannelCallback` of 1.4.0's, for as long as there is this one."""
         self._kept.append(callback)
+
+
+def address_family(settings: Mapping[str, Any]) -> int:
+    """Return which addresses to connect to, as `socket` has them; 0 for any."""
+    family = _FAMILIES.get(str(settings.get("address_family", "any")).lower())
+    if family is None:
+        raise LibsshSessionException(f"address_family: {settings['address_family']!r} is not one of {', '.join(_FAMILIES)}")
+    return family
 
 
 def _connect_timeout(settings: Mapping[str, Any]) -> float | None:

@@ -22,7 +22,7 @@ POINTLESS = {
     "addkeystoagent", "batchmode", "checkhostip", "clearallforwardings", "controlmaster", "controlpath", "controlpersist",
     "enableescapecommandline", "enablesshkeysign", "escapechar", "exitonforwardfailure", "fingerprinthash", "forkafterauthentication",
     "forwardx11timeout", "forwardx11trusted", "gatewayports", "ignoreunknown", "ipqos", "kbdinteractivedevices", "loglevel", "logverbose",
-    "numberofpasswordprompts", "obscurekeystroketiming", "permitlocalcommand", "proxyusefdpass", "requesttty", "streamlocalbindmask",
+    "numberofpasswordprompts", "obscurekeystroketiming", "permitlocalcommand", "requesttty", "streamlocalbindmask",
     "streamlocalbindunlink", "syslogfacility", "tcpkeepalive", "updatehostkeys", "visualhostkey", "warnweakcrypto",
     "xauthlocation",
 }  # fmt: skip
@@ -250,6 +250,7 @@ _MEANINGS: dict[str, tuple[str, Callable[[Config, str], Any]]] = {
     "port": ("port", _number),
     "proxycommand": ("proxycommand", _command),
     "proxyjump": ("proxy_jump", _jump),
+    "proxyusefdpass": ("proxy_use_fdpass", _flag),
     "pubkeyacceptedalgorithms": ("publickey_accepted_algorithms", _text),
     "revokedhostkeys": ("revoked_host_keys", _files),
     "requiredrsasize": ("rsa_min_size", _number),

@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def connect_unix(path: str | os.PathLike[str], timeout: float) -> socket.socket:
     except OSError as exc:
         sock.close()
         kind = TimeoutError if isinstance(exc, socket.timeout) else OSError
-        raise kind(exc.errno or errno.ETIMEDOUT, f"connecting to {path} failed: {exc.strerror or exc}") from exc
+        raise kind(exc.errno or errno.ETIMEDOUT, f"connecting to the Unix socket {path} failed: {exc.strerror or exc}") from exc
     return sock
 
 
@@ -120,6 +121,25 @@ def expand(command: str, host: str, port: int, user: str | None = None, alias: s
             "p": lambda: str(int(port)),
         },
     )
+
+
+def passed_connection(ours: socket.socket, proxy: Proxy, deadline: float) -> socket.socket:
+    """Return the connection that a ProxyCommand makes and hands over (ProxyUseFdpass), before the deadline."""
+    poll = select.poll()
+    poll.register(ours, select.POLLIN)
+    with ours:
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError(errno.ETIMEDOUT, "the ProxyCommand passes no connection on in time (ProxyUseFdpass)")
+        _, ancillary, _, _ = ours.recvmsg(1, socket.CMSG_SPACE(4))
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fd = int.from_bytes(data[:4], sys.byteorder)
+            try:
+                return adopt(fd)
+            finally:
+                os.close(fd)
+    failure = proxy.failure() or "the ProxyCommand passes no connection on (ProxyUseFdpass)"
+    raise ConnectionError(errno.EPROTO, failure)
 
 
 class Proxy:

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import options
+from ..variables import SECRETS
 from .examination import examine
-from .inventory import SECRETS, plain
+from .inventory import plain
 
 _TARGET = re.compile(
     r"(?:(?P<user>.+)@)?(?:\[(?P<bracketed>[^]]+)\]|(?P<address>[^@[]*:[^@[]*:[^@[]*)|(?P<host>[^:@[]+))(?::(?P<port>\d{1,5}))?"

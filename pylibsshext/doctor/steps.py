@@ -20,8 +20,8 @@ from ..errors import (
     LibsshSessionException,
     LibsshSessionTimeout,
 )
+from ..variables import SECRETS, VARIABLES
 from . import wire
-from .inventory import SECRETS, VARIABLES
 from .report import Finding
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _no_banner(session: Watched, error: LibsshException | None, said: list[str])
             "Check ansible_port, and whether the server is overloaded; for one that is only slow raise ansible_ssh_timeout.",
         )
     if session.way.startswith("the ProxyCommand"):
-        return str(error), "Check ansible_libssh_proxy_command: run it by hand, and see whether a line with SSH-2.0 comes."
+        return str(error), ""
     end = session.tap.failure if session.tap is not None else ""
     return f"the other end ends the connection before it says anything{f' ({end})' if end else ''}", TURNED_AWAY
 

@@ -20,7 +20,7 @@ from pylibsshext.doctor import examine
 from tests.lab import servers
 from tests.lab.accounts import PASSWORD
 from tests.lab.bad import Round
-from tests.lab.fixtures import missing
+from tests.lab.fixtures import missing, new_hosts
 
 ALL = ["configuration", "name", "connection", "banner", "algorithms", "host key", "login", "command", "sftp", "channels"]
 
@@ -425,6 +425,167 @@ def test_jump_host(sshd, new_sshd):
     assert found["login"].ok
     report = examine(**keywords(inner, proxy_jump=[{**hop, "knownhosts": "/dev/null"}]))
     assert_cure(report, "connection", [f"{sshd.address} port {sshd.port} shows", f"ssh-keyscan -p {sshd.port} {sshd.address} "])
+
+
+class Ways:
+    """What the failing ways below are made of."""
+
+    def __init__(self, sshd, jumper, new_sshd, proxy_server, dead_address, relay, tmp_path):
+        self.sshd, self.jumper, self.tmp = sshd, jumper, tmp_path
+        self.new_sshd, self.proxy_server, self.relay = new_sshd, proxy_server, relay
+        self.dead = dict(zip(("host", "port"), dead_address))
+
+    def hop(self, **more):
+        """Return a jump host."""
+        return {**through(self.jumper), **more}
+
+    def behind(self, *hops, **more):
+        """Return the keywords for a host behind jump hosts."""
+        return keywords(self.sshd, **{"proxy_jump": list(hops), **more})
+
+    def by(self, scheme, login="", port=0, **about):
+        """Return the keywords for a host behind a proxy, by default one of our own."""
+        kind = "http" if scheme == "http" else "socks"
+        return keywords(self.sshd, proxy=f"{scheme}://{login}127.0.0.1:{port or self.proxy_server(kind, **about).port}")
+
+    def silent(self):
+        """Return the port of a listener that says nothing."""
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        return self.listener.getsockname()[1]
+
+    def cut(self, when):
+        """Return the keywords for a host whose line swallows everything after so many bytes."""
+        far, link = self.relay(self.sshd)
+        link.black_hole() if not when else link.set(cut_after=when)
+        return keywords(far, timeout=1)
+
+
+@pytest.fixture(scope="module")
+def jumper(lab):
+    """A host to go through."""
+    for new in new_hosts(lab, "loopback"):
+        yield new()
+
+
+@pytest.fixture
+def ways(sshd, jumper, new_sshd, proxy_server, dead_address, relay, tmp_path):
+    """Make ways that fail."""
+    made = Ways(sshd, jumper, new_sshd, proxy_server, dead_address, relay, tmp_path)
+    yield made
+    if hasattr(made, "listener"):
+        made.listener.close()
+
+
+ME = ("me", "pass")
+OTHER = "SHA256:" + "A" * 43
+PROXIES = {
+    f"{scheme} {name}": (way, "connection", cures)
+    for scheme in ("socks5", "socks5h", "http")
+    for name, (way, cures) in {
+        "without a login": (lambda w, s=scheme: w.by(s, user=ME), ["user name and password in ansible_libssh_proxy"]),
+        "wrong login": (lambda w, s=scheme: w.by(s, "me:x@", user=ME), ["user name and password in ansible_libssh_proxy", "me:{{ vault_proxy_password }}@"]),
+        "refuses": (lambda w, s=scheme: w.by(s, reply=5), ["can't connect to", "reached from the proxy"]),
+        "hangs": (lambda w, s=scheme: w.by(s, port=w.silent()) | {"timeout": 1}, ["ansible_libssh_proxy, whether the proxy hangs"]),
+        "closed port": (lambda w, s=scheme: w.by(s, port=1), ["ansible_libssh_proxy, and that the proxy runs"]),
+        "is an SSH server": (lambda w, s=scheme: w.by(s, port=w.sshd.port), ["the scheme and the port in ansible_libssh_proxy"]),
+    }.items()
+}  # fmt: skip
+OTHERS = {
+    "no Unix socket": (
+        lambda w: keywords(w.sshd, unix_socket=str(w.tmp / "none")),
+        "connection",
+        ["ansible_libssh_unix_socket"],
+    ),
+    "hop 1 refused": (
+        lambda w: w.behind(w.hop(port=1), w.hop()),
+        "connection",
+        ["at the jump host", ":1:", "ansible_host and ansible_port", "its mapping in ansible_libssh_proxy_jump"],
+    ),
+    "hop 1 is a black hole": (
+        lambda w: w.behind(w.dead, w.hop(), timeout=1),
+        "connection",
+        ["at the jump host", "no answer within", "firewall", "its mapping in ansible_libssh_proxy_jump"],
+    ),
+    "hop 1 unknown": (
+        lambda w: w.behind(w.hop(knownhosts="/dev/null"), w.hop(port=1)),
+        "connection",
+        ["at the jump host", "ssh-keyscan -p {jumper} {host} ", "its mapping in ansible_libssh_proxy_jump"],
+    ),
+    "hop 2 refused": (
+        lambda w: w.behind(w.hop(), w.hop(port=1)),
+        "connection",
+        ["through the jump host", "to {host} port 1 failed", "the host must be reached from the jump host"],
+    ),
+    "hop 2 has no such name": (
+        lambda w: w.behind(w.hop(), w.hop(host="nowhere.invalid")),
+        "connection",
+        ["to nowhere.invalid port", "by a name that is known there"],
+    ),
+    "hop 2 has another key": (
+        lambda w: w.behind(w.hop(), w.hop(host="localhost", host_key=OTHER)),
+        "connection",
+        ["at the jump host", "IS NOT THE PINNED ONE", OTHER],
+    ),
+    "hop 2 lets nobody in": (
+        lambda w: w.behind(w.hop(), w.hop(user="nobody-here")),
+        "connection",
+        [
+            "at the jump host nobody-here@",
+            "methods left",
+            "ansible_private_key_file",
+            "its mapping in ansible_libssh_proxy_jump",
+        ],
+    ),
+    "hop 2 lets nobody through": (
+        lambda w: w.behind(w.hop(), through(w.new_sshd(sshd_config="AllowTcpForwarding no"))),
+        "connection",
+        ["through the jump host", "AllowTcpForwarding"],
+    ),
+    "refused behind a hop": (
+        lambda w: w.behind(w.hop(), port=1),
+        "connection",
+        ["through the jump host", "ansible_host and ansible_port: the host must be reached from the jump host"],
+    ),
+    "half-open from the start": (lambda w: w.cut(0), "banner", ["then says nothing", "ansible_port", "ansible_ssh_timeout"]),
+    "line cut in the key exchange": (lambda w: w.cut(1500), "algorithms", ["disconnected", "look at its log"]),
+    "another address of this machine": (
+        lambda w: keywords(w.sshd, bind_address="198.51.100.1"),
+        "connection",
+        ["ansible_libssh_bind_address"],
+    ),
+    "another family": (lambda w: keywords(w.sshd, address_family="inet6"), "name", ["ansible_libssh_address_family"]),
+    "key revoked by a file": (
+        lambda w: keywords(w.sshd, revoked_host_keys=revoked(w)),
+        "host key",
+        ["{tmp}/revoked:1", "revoked"],
+    ),
+    "no file of revoked keys": (
+        lambda w: keywords(w.sshd, revoked_host_keys=str(w.tmp / "gone")),
+        "host key",
+        ["{tmp}/gone failed: No such file", "ansible_libssh_revoked_host_keys_file"],
+    ),
+}
+
+
+def through(host):
+    """Return a host as a hop."""
+    return {"host": host.address, "port": host.port, "user": host.user, "knownhosts": str(host.known_hosts_file)}
+
+
+def revoked(ways):
+    """Return a file that revokes the host's key."""
+    (ways.tmp / "revoked").write_text(f"{ways.sshd.host_keys[0]}\n")
+    return str(ways.tmp / "revoked")
+
+
+@pytest.mark.parametrize("name", [*PROXIES, *OTHERS])
+def test_failures_of_the_way(ways, name):
+    """Proxies, jump hosts and lines that fail: the last lines say which of them, and what to look at."""
+    way, step, cures = {**PROXIES, **OTHERS}[name]
+    known = {"{tmp}": ways.tmp, "{host}": ways.sshd.address, "{jumper}": ways.jumper.port}
+    for mark, value in known.items():
+        cures = [cure.replace(mark, str(value)) for cure in cures]
+    assert_cure(examine(**way(ways)), step, cures)
 
 
 def test_black_hole(dead_address, sshd):

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from pylibsshext.doctor import examine
 from pylibsshext.errors import AuthenticationError, HostKeyError
 from tests.lab import kerberos
 from tests.lab.fixtures import missing, new_hosts
@@ -163,3 +164,21 @@ def test_no_library(host, tmp_path):
         check=False,
     )
     assert "gssapi-with-mic: there is no GSSAPI library (libgssapi_krb5.so.2) on this machine" in done.stderr
+
+
+def test_doctor(host, realm, tmp_path, monkeypatch):
+    """Without a ticket, and without krb5's library, the doctor's last lines say what to get."""
+    realm.kdestroy()
+    about = {"host": host.address, "port": host.port, "user": "root", "host_key": host.host_keys[0], "config_file": "none"}
+    report = examine(**about, gss_auth=True, look_for_keys=False)
+    assert report.findings[-1].step == "login"
+    assert "Get a ticket with kinit" in report.cures[-1]
+    for name in ("libgssapi_krb5.so.2", "libgssapi.so.3"):
+        (tmp_path / name).write_bytes(b"not a library")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    words = ["--set", f"host_key={host.host_keys[0]}", "--set", "gss_auth=true", "--set", "look_for_keys=false"]
+    command = [sys.executable, "-m", "pylibsshext", "doctor", "-F", "none", *words, f"root@{host.address}:{host.port}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "there is no GSSAPI library" in " ".join(done.stdout.split())
+    assert "Install the Kerberos library: libgssapi-krb5-2" in " ".join(done.stdout.split())

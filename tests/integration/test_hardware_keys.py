@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pylibsshext.doctor import examine
 from pylibsshext.errors import AuthenticationError
 from tests.lab import agents, bad
 from tests.lab.fixtures import missing, new_hosts
@@ -254,3 +255,26 @@ def test_playbook(host, bare_ansible, keys, provider, tokens, agent, lab, tmp_pa
         outcome = bare_ansible.play(TASKS, quiet=False)
     assert outcome.rc == 0, outcome.text
     assert f"Touch the security key to log in with {keys / 'ecdsa-sk'}" in outcome.words
+
+
+def test_doctor(host, keys, tokens, monkeypatch, tmp_path):
+    """Each way in which a token or a security key fails: the doctor's last lines have what to do about that."""
+    monkeypatch.setenv("SOFTHSM2_CONF", tokens[0]["SOFTHSM2_CONF"])
+    (tmp_path / "none.so").write_bytes(b"no library")
+    security_key = {"identities": [str(keys / KINDS[0])]}
+    module = f"module-path={SOFTHSM}"
+    cases = {
+        "ansible_ssh_pkcs11_provider": {"pkcs11_provider": str(tmp_path / "none.so")},
+        "Set ansible_ssh_pkcs11_provider": {"identities": ["pkcs11:token=lab"]},
+        "'pkcs11-tool -O'": {"identities": [f"pkcs11:token=other?{module}"]},
+        "pin-value of its pkcs11: URI": {"identities": [f"pkcs11:token=lab?{module}"]},
+        "the token's PIN as": {"identities": [f"pkcs11:token=lab?{module}&pin-value=98765"]},
+        "Set ansible_libssh_security_key_provider": security_key,
+        "ansible_libssh_security_key_provider to": {**security_key, "security_key_provider": str(tmp_path / "none.so")},
+    }
+    about = {"host": host.address, "port": host.port, "user": host.user, "host_key": host.host_keys[0], "config_file": "none"}
+    for cure, keywords in cases.items():
+        report = examine(**about, agent=False, look_for_keys=False, **keywords)
+        assert report.findings[-1].step == "login"
+        assert cure in report.cures[-1], report.to_text()
+        assert "98765" not in report.to_text()

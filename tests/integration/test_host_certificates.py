@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pylibsshext import _core
+from pylibsshext.doctor import examine
 from pylibsshext.errors import HostKeyChangedError, HostKeyError
 from tests.lab import servers
 from tests.lab.works import works
@@ -155,3 +156,18 @@ def test_a_libssh_that_can_not_says_so(certified, connect):
             connect(host, knownhosts=str(known), host_key_checking="yes")
     Path(known).write_text(known.read_text() + host.known_hosts)
     assert connect(host, knownhosts=str(known), host_key_checking="yes").is_connected
+
+
+@with_certificates
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [(("-n", "127.0.0.1", "-V", "-2h:-1h"), "it expired on"), (("-n", "elsewhere"), "it is for elsewhere, not for 127.0.0.1")],
+)
+def test_doctor(certified, arguments, why):
+    """The doctor's last lines say how to sign the key anew, and what else would do."""
+    host, known = certified(*arguments)
+    report = examine(host=host.address, port=host.port, user=host.user, knownhosts=str(known), config_file="none")
+    assert report.findings[-1].step == "host key"
+    assert why in report.findings[-1].text
+    assert "ssh-keygen -s CA -h -n 127.0.0.1 -V +52w" in report.cures[-1]
+    assert "ansible_libssh_host_key_alias" in report.cures[-1]

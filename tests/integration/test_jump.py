@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import gc
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -197,113 +196,22 @@ def test_ctrl_c_on_the_way(sshd, connect, dead_address):
 # Proxies
 
 
-class Middleman(threading.Thread):
-    """A SOCKS 5 or HTTP proxy for one connection a time, that takes notes."""
-
-    def __init__(self, kind, user=None, reply=0):
-        super().__init__(daemon=True)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.kind, self.user, self.reply = kind, user, reply
-        self.asked = []
-        self.start()
-
-    @property
-    def port(self):
-        return self.listener.getsockname()[1]
-
-    def run(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
-
-    def serve(self, client):
-        with client, contextlib.suppress(OSError, IndexError, ValueError):
-            target = (self.socks if self.kind == "socks" else self.http)(client)
-            if target:
-                with socket.create_connection(target) as far:
-                    back = threading.Thread(target=carry, args=(far, client), daemon=True)
-                    back.start()
-                    carry(client, far)
-                    back.join()
-
-    def socks(self, client):
-        methods = client.recv(2)[1]
-        offered = client.recv(methods)
-        wanted = 2 if self.user else 0
-        client.sendall(bytes([5, wanted if wanted in offered else 255]))
-        if self.user:
-            length = client.recv(2)[1]
-            name = client.recv(length).decode()
-            word = client.recv(client.recv(1)[0]).decode()
-            client.sendall(bytes([1, (name, word) != self.user]))
-        _, _, _, kind = client.recv(4)
-        host = socket.inet_ntoa(client.recv(4)) if kind == 1 else client.recv(client.recv(1)[0]).decode()
-        port = int.from_bytes(client.recv(2), "big")
-        self.asked.append((kind, host, port))
-        client.sendall(bytes([5, self.reply, 0, 3, 1]) + b"x" + b"\0\0")
-        return None if self.reply else (host, port)
-
-    def http(self, client):
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += client.recv(1)
-        lines = head.decode().split("\r\n")
-        self.asked.append(lines[0])
-        token = "Proxy-Authorization: Basic " + base64.b64encode(":".join(self.user or ()).encode()).decode()
-        if self.user and token not in lines:
-            client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nX: y\r\n\r\n")
-            return None
-        if self.reply:
-            client.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
-            return None
-        client.sendall(b"HTTP/1.1 200 OK\r\nVia: me\r\n\r\n")
-        host, _, port = lines[0].split()[1].rpartition(":")
-        return host, int(port)
-
-
-@pytest.fixture
-def middleman():
-    """Make proxies that end with the test."""
-    made = []
-
-    def make(*about, **more):
-        made.append(Middleman(*about, **more))
-        return made[-1]
-
-    yield make
-    for proxy in made:
-        proxy.listener.shutdown(socket.SHUT_RDWR)
-        proxy.join()
-        proxy.listener.close()
-
-
-def carry(source, target):
-    """Carry bytes until they end."""
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
-
-
 @pytest.mark.parametrize(("scheme", "kind"), [("socks5", "socks"), ("socks5h", "socks"), ("http", "http")])
-def test_proxies(sshd, connect, middleman, scheme, kind):
+def test_proxies(sshd, connect, proxy_server, scheme, kind):
     """Through a proxy, with and without a password; names are resolved where the scheme says."""
-    proxy = middleman(kind)
+    proxy = proxy_server(kind)
     about = {"host": "localhost", "host_key": sshd.host_keys[0], "address_family": "inet"}
     session = connect(sshd, **about, proxy=f"{scheme}://127.0.0.1:{proxy.port}")
     assert session.exec_command("echo x").stdout == b"x\n"
     expected = {"socks5": (1, "127.0.0.1", sshd.port), "socks5h": (3, "localhost", sshd.port)}
     assert proxy.asked == [expected.get(scheme, f"CONNECT localhost:{sshd.port} HTTP/1.1")]
-    strict = middleman(kind, user=("me", "pass word"))
+    strict = proxy_server(kind, user=("me", "pass word"))
     assert connect(sshd, **about, proxy=f"{scheme}://me:pass%20word@127.0.0.1:{strict.port}").is_connected
     for credentials in ("", "me:canary@"):
         with pytest.raises(LibsshConnectionError, match="user name") as caught:
             connect(sshd, **about, proxy=f"{scheme}://{credentials}127.0.0.1:{strict.port}")
         assert "canary" not in str(caught.value)
-    unable = middleman(kind, reply=5)
+    unable = proxy_server(kind, reply=5)
     with pytest.raises(LibsshConnectionError, match="can't connect to"):
         connect(sshd, **about, proxy=f"{scheme}://127.0.0.1:{unable.port}")
 
@@ -330,20 +238,35 @@ def test_urls_that_are_none(sshd, connect, url):
     assert "canary" not in str(caught.value)
 
 
-def test_unix_socket(sshd, connect, tmp_path):
+def test_unix_socket(sshd, connect, tmp_path, proxy_server):
     """A server behind a Unix socket."""
     path = tmp_path / "socket"
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-
-        def serve():
-            client, _ = listener.accept()
-            with client, socket.create_connection((sshd.address, sshd.port)) as far:
-                threading.Thread(target=carry, args=(far, client), daemon=True).start()
-                carry(client, far)
-
-        threading.Thread(target=serve, daemon=True).start()
+    with proxy_server("unix", path=path, target=(sshd.address, sshd.port)):
         assert connect(sshd, unix_socket=str(path)).exec_command("echo x").stdout == b"x\n"
-    with pytest.raises(LibsshConnectionError, match=f"connecting to {path} failed: Connection refused"):
+    with pytest.raises(LibsshConnectionError, match=f"connecting to the Unix socket {path} failed: Connection refused"):
         connect(sshd, unix_socket=str(path))
+
+
+PASS = "import array, socket, sys, time; sock = socket.create_connection((sys.argv[1], int(sys.argv[2]))); {}"
+GIVE = "socket.socket(fileno=1).sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [sock.fileno()]))])"
+
+
+def test_proxy_command_that_passes_a_connection(sshd, connect, tmp_path):
+    """ProxyUseFdpass: the command makes the connection, hands it over and is gone; one that does not is told."""
+
+    def through(program, **more):
+        (tmp_path / "program.py").write_text(PASS.format(program))
+        lines = ["ProxyUseFdpass yes", f"ProxyCommand {sys.executable} {tmp_path}/program.py %h %p"]
+        return connect(sshd, ssh_options=lines, **more)
+
+    session = through(GIVE)
+    assert session.exec_command("echo x").stdout == b"x\n"
+    with pytest.raises(LibsshConnectionError, match="the ProxyCommand ended with exit status 3: no way"):
+        through("sys.exit(print('no way', file=sys.stderr) or 3)")
+    with pytest.raises(LibsshConnectionError, match="passes no connection on"):
+        through("sock.close(); socket.socket(fileno=1).send(b'x'); time.sleep(9)")
+    began = time.monotonic()
+    with pytest.raises(LibsshSessionTimeout, match="passes no connection on in time"):
+        through("time.sleep(9)", timeout=1)
+    assert 0.9 < time.monotonic() - began < 3
+    gc.collect()

@@ -10,6 +10,7 @@ bad_server(**behaviour)     a server that misbehaves as you say; see `Behaviour`
 known_hosts                 a file of your own that knows `sshd`
 relay(host, **settings)     (far, link): *far* is the host as seen through a slow or broken TCP relay; see `Relay`
 wan(host, **settings)       (far, link): *far* is the netns host as seen through a line that loses packets; see `Wan`
+proxy_server(kind, ...)     a SOCKS 5 or HTTP proxy, or a Unix socket that leads to a server; see `ProxyServer`
 dead_address                (address, port) where a connection is never made, nor refused
 lab                         the lab itself: `lab.new(backend, **options)` if you need more
 
@@ -33,6 +34,7 @@ from .hosts import Host
 from .lab import Lab
 from .machines import free_network
 from .netns import NetnsHost
+from .proxy import ProxyServer
 from .relay import Relay
 from .wan import Wan
 
@@ -149,6 +151,20 @@ def wan() -> Iterator[Callable[..., tuple[Host, Wan]]]:
             return host.at(link.address, host.port), link
 
         yield new
+
+
+@pytest.fixture
+def proxy_server() -> Iterator[Callable[..., ProxyServer]]:
+    """Make proxies that end with the test."""
+    made: list[ProxyServer] = []
+
+    def new(kind: str, **about: Any) -> ProxyServer:
+        made.append(ProxyServer(kind, **about))
+        return made[-1]
+
+    yield new
+    for proxy in made:
+        proxy.stop()
 
 
 @pytest.fixture

@@ -156,10 +156,14 @@ def test_inventory_keeps_secrets():
     found = inventory.variables({"host": "h", "identities": ["~/k"], "password": "secret", "private_key_password": "geheim"})
     assert found["ansible_private_key_file"] == "~/k"
     assert {"secret", "geheim"}.isdisjoint(found.values())
-    ways = {"proxy": "socks5://me:secret@there:1080", "proxy_jump": [{"host": "h", "password": "secret"}, "other"]}
+    hops = [{"host": "h", "password": "secret", "knownhosts": "k", "private_key_password": "secret"}, "other"]
+    token = ["pkcs11:token=lab?pin-value=secret&module-path=/x.so"]
+    ways = {"proxy": "socks5://me:secret@there:1080", "proxy_jump": hops, "identities": token}
     found = inventory.variables({**ways, "knownhosts": Path("known")})
+    assert found["ansible_private_key_file"] == "pkcs11:token=lab?pin-value={{ vault_pin }}&module-path=/x.so"
     assert found["ansible_libssh_proxy"] == "socks5://me:{{ vault_proxy_password }}@there:1080"
-    assert found["ansible_libssh_proxy_jump"] == [{"host": "h", "password": "{{ vault_password }}"}, "other"]
+    hop = {"password": "{{ vault_password }}", "private_key_passphrase": "{{ vault_passphrase }}", "known_hosts_file": "k"}
+    assert found["ansible_libssh_proxy_jump"] == [{"host": "h", **hop}, "other"]
     assert found["ansible_libssh_known_hosts_file"] == "known"
 
 

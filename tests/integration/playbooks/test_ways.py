@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import sys
+
+import pytest
 
 from tests.lab.fixtures import missing
 
-from .runner import Ansible
+from .runner import Ansible, Outcome
 
 HOPS = """
 - raw: echo $SSH_CONNECTION
@@ -58,6 +62,104 @@ def test_many_hosts_behind_bastions(ansible: Ansible, new_sshd, sshd, tmp_path):
     assert "a hop has no 'psw'" in outcome.words
     assert f"connecting to {first.address} port 1 failed" in outcome.words
     assert first.logins() == 2  # -J names it as before, and shares what is there
+
+
+PASS_ON = """import array, socket, sys
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+socket.socket(fileno=1).sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [sock.fileno()]))])
+"""
+
+
+@pytest.mark.parametrize("persist", [0, 60])
+def test_proxies(ansible: Ansible, sshd, proxy_server, tmp_path, persist):
+    """SOCKS and HTTP proxies, Unix sockets and connections that a command makes; each failure says what to look at."""
+    ansible.hosts.clear()
+    expected = {}
+
+    def add(name, text="", **variables):
+        about = {"ansible_libssh_config_file": "none", "ansible_ssh_timeout": 3, "ansible_libssh_persist": persist}
+        ansible.add(sshd, name, **about, **variables)
+        expected[name] = text
+
+    socks, http = proxy_server("socks"), proxy_server("http")
+    strict = {"socks": proxy_server("socks", user=("me", "pass word")), "http": proxy_server("http", user=("me", "pass word"))}
+    unable = {"socks": proxy_server("socks", reply=5), "http": proxy_server("http", reply=5)}
+    path, deaf, program = tmp_path / "socket", tmp_path / "deaf", tmp_path / "pass-on.py"
+    proxy_server("unix", path=path, target=(sshd.address, sshd.port))
+    program.write_text(PASS_ON)
+    command = f"-o ProxyUseFdpass=yes -o 'ProxyCommand {sys.executable} {program} %h %p'"
+    with contextlib.ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        quiet = stack.enter_context(socket.socket(socket.AF_UNIX))
+        quiet.bind(str(deaf))
+        quiet.listen()
+        for scheme, proxy in (("socks5", socks), ("socks5h", socks), ("http", http)):
+            kind = "http" if scheme == "http" else "socks"
+            url = f"{scheme}://{{}}127.0.0.1:{{}}"
+            add(scheme, ansible_libssh_proxy=url.format("", proxy.port))
+            add(f"{scheme}-login", ansible_libssh_proxy=url.format("me:pass%20word@", strict[kind].port))
+            login = "Check the user name and password in ansible_libssh_proxy."
+            add(f"{scheme}-wrong", login, ansible_libssh_proxy=url.format("me:canary@", strict[kind].port))
+            add(f"{scheme}-none", login, ansible_libssh_proxy=url.format("", strict[kind].port))
+            add(f"{scheme}-refused", "is reached from the proxy", ansible_libssh_proxy=url.format("", unable[kind].port))
+            add(f"{scheme}-hangs", "does not answer in time", ansible_libssh_proxy=url.format("", silent.getsockname()[1]))
+            add(f"{scheme}-gone", "that the proxy runs", ansible_libssh_proxy=url.format("", 1))
+            add(
+                f"{scheme}-other",
+                "Check the scheme and the port in ansible_libssh_proxy",
+                ansible_libssh_proxy=url.format("", sshd.port),
+            )
+        add("unix", ansible_libssh_unix_socket=str(path))
+        add("unix-gone", "Check ansible_libssh_unix_socket", ansible_libssh_unix_socket=str(tmp_path / "nothing"))
+        add("unix-hangs", "timed out", ansible_libssh_unix_socket=str(deaf))
+        add("passed", ansible_ssh_args=command)
+        add("not-passed", "the ProxyCommand ended with exit status", ansible_ssh_args=command.replace(str(program), "-c 1/0"))
+        outcome = ansible.play("- raw: id\n", "--forks", "10", quiet=False)
+    for name, text in expected.items():
+        assert outcome.recap(name) == ({"unreachable": 1} if text else {"ok": 1, "changed": 1}), (name, outcome.text)
+        assert text in said_of(name, outcome), outcome.text
+    assert "canary" not in outcome.text
+    assert len(socks.asked) == 2
+    assert len(http.asked) == 1
+
+
+@pytest.mark.parametrize("persist", [0, 60])
+def test_ipv6(ansible: Ansible, new_sshd, netns_host, persist):
+    """Addresses of IPv6, a link-local one with its interface too; families and local addresses that fit, and that do not."""
+    host, neighbour = new_sshd(sshd_config="ListenAddress ::1"), netns_host(sshd_config="ListenAddress ::")
+    bridge = neighbour.link.removesuffix(neighbour.name)
+    neighbour.run("ip", "addr", "add", "fe80::77/64", "dev", "eth0", "nodad")
+    link_local = neighbour.at(f"fe80::77%{bridge}", neighbour.port)
+    loopback = host.at("::1", host.port)
+    ansible.hosts.clear()
+    expected = {
+        "plain": (loopback, {}, ""),
+        "family": (loopback, {"ansible_libssh_address_family": "inet6"}, ""),
+        "bound": (loopback, {"ansible_libssh_bind_address": "::1"}, ""),
+        "args": (loopback, {"ansible_ssh_args": "-6 -o BindAddress=::1"}, ""),
+        "hop": (host, {"ansible_libssh_proxy_jump": f"{host.user}@[::1]:{host.port}"}, ""),
+        "link": (link_local, {}, ""),
+        "link-family": (link_local, {"ansible_ssh_args": "-o AddressFamily=inet6"}, ""),
+        "wrong-family": (loopback, {"ansible_libssh_address_family": "inet"}, "Check ansible_libssh_address_family"),
+        "wrong-bound": (loopback, {"ansible_libssh_bind_address": "127.0.0.1"}, "Check ansible_libssh_bind_address"),
+        "wrong-args": (host, {"ansible_ssh_args": "-6"}, "Check ansible_libssh_address_family"),
+        "not-ours": (loopback, {"ansible_libssh_bind_address": "2001:db8::1"}, "Check ansible_libssh_bind_address"),
+        "no-such-link": (link_local.at("fe80::77%nowhere", 22), {}, "there is no network interface nowhere here"),
+    }
+    known = ansible.directory / "known"
+    known.write_text(host.known_hosts + loopback.known_hosts + link_local.known_hosts)
+    for name, (server, variables, _) in expected.items():
+        about = {"ansible_libssh_known_hosts_file": str(known), "ansible_libssh_persist": persist, "ansible_ssh_timeout": 5}
+        ansible.add(server, name, ansible_libssh_config_file="none", **about, **variables)
+    outcome = ansible.play("- raw: echo $SSH_CONNECTION\n", "--forks", "10", quiet=False)
+    for name, (_, _, text) in expected.items():
+        assert outcome.recap(name) == ({"unreachable": 1} if text else {"ok": 1, "changed": 1}), (name, outcome.text)
+        assert text in said_of(name, outcome), outcome.text
+
+
+def said_of(name: str, outcome: Outcome) -> str:
+    """Return what was said about a host that was not reached."""
+    return " ".join(part for part in outcome.words.split("fatal: [") if part.startswith(f"{name}]"))
 
 
 def test_time(ansible: Ansible, sshd, dead_address):
