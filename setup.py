@@ -32,12 +32,14 @@ def static_libssh(prefix: str) -> dict[str, list[str]]:
     archive = f"{prefix}/lib/libssh.a"
     if not os.path.exists(archive):
         sys.exit(f"error: LIBSSH_PREFIX is set, but there is no {archive}: make one with scripts/build_libssh.py.")
+    compile_args = ["-fvisibility=hidden", "-DLIBSSH_STATIC=1"]
     link = [archive, *shlex.split(os.environ.get("LIBSSH_STATIC_LIBS", "-lcrypto -lz -lpthread -ldl"))]
     if sys.platform == "linux":
-        link += ["-Wl,--version-script=scripts/exports.map", "-Wl,--gc-sections", "-Wl,-s"]
+        link += ["-Wl,--version-script=scripts/exports.map", "-Wl,--gc-sections", "-Wl,-s", "-Wl,--wrap=free"]
+        compile_args.append("-DPX_WIPE_FREED=1")
     return {
         "include_dirs": [f"{prefix}/include"],
-        "extra_compile_args": ["-fvisibility=hidden", "-DLIBSSH_STATIC=1"],
+        "extra_compile_args": compile_args,
         "extra_link_args": link,
     }
 

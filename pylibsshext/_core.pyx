@@ -105,6 +105,18 @@ def c_text(value, name):
     return bytes(value)
 
 
+cdef bytes c_secret(value, name):
+    """Return a copy of *value* (text, bytes or a bytearray) for C, that nobody else has: it is to be wiped after use."""
+    cdef bytes text = c_text(bytes(value) if isinstance(value, bytearray) else value, name)
+    return PyBytes_FromStringAndSize(<char *>text, len(text)) if text is value else text
+
+
+cdef void wipe(bytes secret) noexcept:
+    """Overwrite what `c_secret` returned."""
+    if len(secret) > 1:  # Python has only one of each byte
+        memset(<char *>secret, 0, len(secret))
+
+
 def local_addresses():
     """Return the addresses of the network interfaces that are up, 4 or 16 bytes each."""
     cdef ifaddrs.ifaddrs_t *first = NULL
@@ -304,7 +316,7 @@ cdef class Key:
     def from_text(text, passphrase):
         """Read a private key in any format that libssh knows (``ssh_pki_import_privkey_base64``); None if it cannot be."""
         cdef Key self = Key.__new__(Key)
-        cdef bytes b_text = c_text(text, "private key"), b_passphrase = c_text(passphrase or b"", "passphrase")
+        cdef bytes b_text = c_secret(text, "private key"), b_passphrase = c_secret(passphrase or b"", "passphrase")
         cdef const char *c_key = b_text
         # Never NULL: OpenSSL would then ask on the terminal.
         cdef const char *c_passphrase = b_passphrase
@@ -312,6 +324,8 @@ cdef class Key:
         with nogil:
             engine.px_log_to(NULL)
             rc = libssh.ssh_pki_import_privkey_base64(c_key, c_passphrase, NULL, NULL, &self.ptr)
+        wipe(b_text)
+        wipe(b_passphrase)
         return self if rc == libssh.SSH_OK else None
 
     def with_certificate(self, kind, text):
@@ -609,10 +623,13 @@ cdef class Session:
 
     def auth_password(self, password, deadline):
         """Log in with a password (``ssh_userauth_password``)."""
-        cdef bytes b_password = c_text(password, "password")
+        cdef bytes b_password = c_secret(password, "password")
         cdef engine.px_call call = nothing()
         call.a = b_password
-        return self.drive(do_auth_password, &call, "password authentication", deadline)
+        try:
+            return self.drive(do_auth_password, &call, "password authentication", deadline)
+        finally:
+            wipe(b_password)
 
     def auth_publickey(self, Key key not None, deadline):
         """Log in with a private key (``ssh_userauth_publickey``)."""
@@ -690,12 +707,13 @@ cdef class Session:
 
     def kbdint_answer(self, unsigned int index, answer):
         """Set the answer to prompt number *index*."""
-        cdef bytes b_answer = c_text(answer, "answer")
+        cdef bytes b_answer = c_secret(answer, "answer")
         cdef const char *c_answer = b_answer
         cdef int rc
         self.enter("answering a prompt")
         rc = libssh.ssh_userauth_kbdint_setanswer(self.px.ssh, index, c_answer)
         self.leave()
+        wipe(b_answer)
         if rc < 0:
             raise errors.LibsshSessionException("answering a prompt failed: there is no such prompt")
 

@@ -25,7 +25,7 @@ class Credentials(NamedTuple):
 
     key: _core.Key | None = None
     certificate: str | bytes | None = None
-    password: str | bytes | None = None
+    password: keys.Secret | None = None
     answers: kbdint.Answers | None = None
     identities: Sequence[str] = ()
     certificate_files: Sequence[str] = ()
@@ -33,7 +33,7 @@ class Credentials(NamedTuple):
     key_files: Sequence[str] = ()
     agent: str | None = None
     identities_only: bool = False
-    passphrase: str | bytes | None = None
+    passphrase: keys.Secret | None = None
     security_key_provider: str | None = None
     pkcs11_provider: str | None = None
     ask: keys.Ask | None = None

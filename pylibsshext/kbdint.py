@@ -54,7 +54,7 @@ class Answers:
 
     def __init__(
         self,
-        password: str | bytes | None,
+        password: str | bytes | bytearray | None,
         expected_prompt: str | None = None,
         table: Mapping[str, Any] | None = None,
         callback: Callback | None = None,

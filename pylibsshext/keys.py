@@ -7,7 +7,7 @@ import base64
 import binascii
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 from . import _core, certificates, hostkeys
 from .agent import strings
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from . import security_keys
 
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
+_OPENSSH_BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 
 
 def default_identities() -> list[str]:
@@ -24,11 +25,14 @@ def default_identities() -> list[str]:
     return [os.path.expanduser(f"~/.ssh/id_{kind}") for kind in ("ed25519", "ecdsa", "rsa", "ed25519_sk", "ecdsa_sk")]
 
 
+Secret = Union[str, bytes, bytearray]
+"""Whose owner may overwrite it after use, where it is a bytearray: no copy of it stays here."""
+
 Ask = Callable[[str, bool], "str | None"]
 """``ask(question, secret)`` returns an answer, None if nobody is there to give one; a secret one is not to be shown."""
 
 
-def load_key(text: str | bytes, passphrase: str | bytes | None, name: str = "private_key", ask: Ask | None = None) -> _core.Key:
+def load_key(text: Secret, passphrase: Secret | None, name: str = "private_key", ask: Ask | None = None) -> _core.Key:
     """Read a private key in any of OpenSSH's, PEM's or PKCS#8's formats; `KeyImportError` says what is wrong with it.
 
     If it needs a passphrase, and none is given, *ask* is asked.
@@ -46,7 +50,7 @@ def load_key(text: str | bytes, passphrase: str | bytes | None, name: str = "pri
     raise KeyImportError(f"{name} is not a private key in OpenSSH's, PEM's or PKCS#8's format")
 
 
-def load_key_file(path: str, passphrase: str | bytes | None, ask: Ask | None = None) -> _core.Key:
+def load_key_file(path: str, passphrase: Secret | None, ask: Ask | None = None) -> _core.Key:
     """Read the private key in a file."""
     return load_key(read(path), passphrase, path, ask)
 
@@ -123,11 +127,14 @@ def public_blob(path: str) -> bytes | None:
     return None
 
 
-def is_encrypted(text: str | bytes) -> bool:
+def is_encrypted(text: Secret) -> bool:
     """Return whether a private key needs a passphrase."""
     data = text.encode() if isinstance(text, str) else text
-    raw = _openssh_body(data)
-    if raw is not None:
+    begin = data.find(_OPENSSH_BEGIN)
+    # No more than the head, which is no secret, is copied.
+    head = bytes(data[begin + len(_OPENSSH_BEGIN) : begin + len(_OPENSSH_BEGIN) + 48]) if begin >= 0 else b""
+    raw = _decoded(b"".join(head.split())[:32]) or b""
+    if raw.startswith(_OPENSSH_MAGIC):
         return not raw[len(_OPENSSH_MAGIC) :].startswith(b"\0\0\0\x04none")
     return b"ENCRYPTED" in data
 
@@ -148,7 +155,7 @@ def read(path: str) -> bytes:
 
 def _openssh_body(data: bytes) -> bytes | None:
     """Return what is between the lines of a key in OpenSSH's own format, None for any other."""
-    _, begin, rest = data.partition(b"-----BEGIN OPENSSH PRIVATE KEY-----")
+    _, begin, rest = data.partition(_OPENSSH_BEGIN)
     raw = _decoded(b"".join(rest.partition(b"-----")[0].split())) if begin else None
     return raw if raw is not None and raw.startswith(_OPENSSH_MAGIC) else None
 

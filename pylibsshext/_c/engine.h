@@ -32,6 +32,30 @@
 enum { PX_OK = 0, PX_CLOSED = -10, PX_FORKED = -11, PX_NOMEM = -12, PX_DEAD = -13, PX_DROPPED = -14, PX_UNCONNECTED = -15, PX_BUSY = -16, PX_ANONYMOUS = -17 };
 enum { PX_LOG_MOST = 1 << 20, PX_HIGH_WATER = 1 << 20, PX_PUMPS_A_TURN = 64, PX_OFFERED_MOST = 16 };
 
+#ifdef PX_WIPE_FREED
+#include <malloc.h>
+
+/* ---- what libssh frees ---- */
+
+/* libssh overwrites passwords and keys of its own, and not the text that it reads a key from.  Where it is linked into this module all that
+ * it frees comes here (ld --wrap=free) and is overwritten first; but for large blocks, which hold the data of channels. */
+enum { PX_WIPE_MOST = 1 << 13 };
+
+void __real_free(void *block);
+void __wrap_free(void *block);
+
+void __wrap_free(void *block)
+{
+    size_t size = block == NULL ? 0 : malloc_usable_size(block);
+
+    if (size > 0 && size <= PX_WIPE_MOST) {
+        memset(block, 0, size);
+        __asm__ __volatile__("" : : "r"(block) : "memory"); /* or the compiler would leave it out */
+    }
+    __real_free(block);
+}
+#endif
+
 /* ---- bytes that are appended at the end and taken from the start ---- */
 
 typedef struct {

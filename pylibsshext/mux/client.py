@@ -123,7 +123,10 @@ class MuxSession:
         wire.send(request, blob, fds)
         while True:
             message = wire.receive(timeout)
-            if "ask" in message.data:
+            if message.data.get("ask") == "credentials":
+                sealed: list[bytes | bytearray] = []
+                wire.send({"answer": identity.plain(self._keywords, sealed)}, b"".join(sealed))
+            elif "ask" in message.data:
                 wire.send(self._answer(str(message.data["ask"]), message.data.get("about")))
             elif "error" in message.data:
                 raised, self._raised = self._raised, None
@@ -132,8 +135,6 @@ class MuxSession:
                 return message
 
     def _answer(self, what: str, about: Any) -> dict[str, Any]:
-        if what == "credentials":
-            return {"answer": identity.plain(self._keywords)}
         try:
             if what == "host_key":
                 return {"answer": self._accepts(about)}

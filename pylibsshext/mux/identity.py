@@ -15,23 +15,35 @@ from typing import Any
 
 # Files below ~/.ssh that are read without being named.
 _DEFAULT_FILES = ("config", "id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
+# What goes from hand to hand without a copy, and is overwritten when the session is up.
+_SECRETS = {"password", "private_key", "private_key_password"}
 _SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 
 
 def digest(secret: bytes, keywords: Mapping[str, Any], policy: str) -> str:
     """Return the digest of a connection that *keywords* of ``Session.connect`` make under a host-key policy."""
     agent = keywords.get("agent")
+    sealed: list[bytes | bytearray] = []
     about = {
-        "keywords": plain(keywords),
+        "keywords": plain(keywords, sealed),
         "policy": policy,
         "files": _files(keywords),
         "agent": _stamp(agent if isinstance(agent, str) else os.environ.get("SSH_AUTH_SOCK")),
     }
-    return hmac.new(secret, json.dumps(about, sort_keys=True).encode("ascii"), hashlib.sha256).hexdigest()
+    code = hmac.new(secret, json.dumps(about, sort_keys=True).encode("ascii"), hashlib.sha256)
+    for one in sealed:
+        code.update(one)
+    return code.hexdigest()
 
 
-def plain(value: Any) -> Any:
-    """Return *value* as JSON can hold it, with `restored` as the way back; a callable stays behind."""
+def plain(value: Any, sealed: list[bytes | bytearray] | None = None, is_secret: bool = False) -> Any:
+    """Return *value* as JSON can hold it, with `restored` as the way back; a callable stays behind.
+
+    With *sealed*, secrets go to its end, and only how long they are is in the result.
+    """
+    if is_secret and sealed is not None and isinstance(value, (str, bytes, bytearray)):
+        sealed.append(str.encode(value, "utf-8", "surrogateescape") if isinstance(value, str) else value)
+        return {"secret": [sum(map(len, sealed[:-1])), len(sealed[-1])]}
     if callable(value):
         return {"callable": True}
     if isinstance(value, (bytes, bytearray)):
@@ -39,9 +51,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return plain(os.fspath(value))
     if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items() if item is not None}
+        return {str(name): plain(item, sealed, name in _SECRETS) for name, item in value.items() if item is not None}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [plain(item, sealed) for item in value]
     if isinstance(value, str):
         return str.__str__(value)
     if value is None or isinstance(value, (bool, int, float)):
@@ -49,14 +61,18 @@ def plain(value: Any) -> Any:
     raise TypeError(f"a connection cannot be shared that was made with a {type(value).__name__}")
 
 
-def restored(value: Any) -> Any:
-    """Return what `plain` was given."""
+def restored(value: Any, sealed: bytearray, secrets: list[bytearray]) -> Any:
+    """Return what `plain` was given; the secrets, whose bytes are *sealed*, are in *secrets*, too, for who has to wipe them."""
+    if isinstance(value, dict) and set(value) == {"secret"} and isinstance(value["secret"], list):
+        begin, size = value["secret"]
+        secrets.append(sealed[begin : begin + size])
+        return secrets[-1]
     if isinstance(value, dict) and set(value) == {"bytes"}:
         return value["bytes"].encode("latin-1")
     if isinstance(value, dict):
-        return {name: restored(item) for name, item in value.items()}
+        return {name: restored(item, sealed, secrets) for name, item in value.items()}
     if isinstance(value, list):
-        return [restored(item) for item in value]
+        return [restored(item, sealed, secrets) for item in value]
     return value
 
 

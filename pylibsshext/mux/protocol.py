@@ -48,7 +48,7 @@ class Message:
 
     __slots__ = ("blob", "data", "fds")
 
-    def __init__(self, data: dict[str, Any], blob: bytes, fds: list[int]) -> None:
+    def __init__(self, data: dict[str, Any], blob: bytearray, fds: list[int]) -> None:
         self.data = data
         self.blob = blob
         self.fds = fds
@@ -65,7 +65,7 @@ class Wire:
         """Return the socket's descriptor."""
         return self._sock.fileno()
 
-    def send(self, data: dict[str, Any], blob: bytes = b"", fds: Sequence[int] = ()) -> None:
+    def send(self, data: dict[str, Any], blob: bytes | bytearray = b"", fds: Sequence[int] = ()) -> None:
         """Send a message; `HangUp` if nobody is there."""
         text = json.dumps(data, separators=(",", ":")).encode("ascii")
         if len(text) > MOST_TEXT or len(blob) > MOST_BLOB:
@@ -104,8 +104,8 @@ class Wire:
         data = json.loads(body[:text_length])
         if not isinstance(data, dict):
             raise TypeError("a message is not an object")
-        blob = bytes(body[text_length:])
-        body[:] = bytes(len(body))  # it may have held a password
+        blob = body[text_length:]
+        wipe(body)  # it may have held a password
         return Message(data, blob, fds)
 
     def waits(self, timeout: float) -> bool:
@@ -149,6 +149,11 @@ class Wire:
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
+
+
+def wipe(secret: bytearray) -> None:
+    """Overwrite what is not needed any more, and should not be found in memory."""
+    secret[:] = bytes(len(secret))
 
 
 def left(deadline: float | None) -> float | None:

@@ -19,10 +19,9 @@ from ..errors import (
 )
 from ..policies import MissingHostKeyPolicy
 from . import identity, transfer
-from .identity import restored
 from .job import Run
 from .pool import Held, HolderSession, Pool, Refused
-from .protocol import VERSION, HangUp, Message, Wire, pack_error
+from .protocol import VERSION, HangUp, Message, Wire, pack_error, wipe
 
 if TYPE_CHECKING:
     from ..channel import Channel
@@ -63,6 +62,7 @@ class Service:
         self._stop = stop
         self._digest = ""
         self._persist = 0.0
+        self._secrets: list[bytearray] = []  # of the login that is being made
         self._job: Run | transfer.Transfer | None = None
         self.since = time.time()
 
@@ -113,15 +113,23 @@ class Service:
         return self._pool.lease(self._digest, self._persist, self._log_in, self._there)
 
     def _ask(self, what: str, about: Any = None) -> Any:
+        """Ask the client; secrets among its answer are wiped after the login."""
         self._wire.send({"ask": what, "about": about})
-        answer = self._wire.receive().data
-        if "declined" in answer:
-            raise Declined(str(answer["declined"]))
-        return answer.get("answer")
+        message = self._wire.receive()
+        if "declined" in message.data:
+            raise Declined(str(message.data["declined"]))
+        try:
+            return identity.restored(message.data.get("answer"), message.blob, self._secrets)
+        finally:
+            wipe(message.blob)
 
     def _log_in(self) -> tuple[HolderSession, str]:
-        keywords = self._ask("credentials")
-        return self._session({name: self._keyword(name, value) for name, value in keywords.items()})
+        try:
+            keywords = self._ask("credentials")
+            return self._session({name: self._keyword(name, value) for name, value in keywords.items()})
+        finally:
+            while self._secrets:
+                wipe(self._secrets.pop())
 
     def _session(self, keywords: dict[str, Any], onward: Session | None = None) -> tuple[HolderSession, str]:
         """Make a session, for the client or for one that goes *onward* from there."""
@@ -149,7 +157,7 @@ class Service:
     def _keyword(self, name: str, value: Any) -> Any:
         if isinstance(value, dict) and "callable" in value:
             return lambda *arguments: self._ask("call", [name, list(arguments)])
-        return restored(value)
+        return value
 
     def _do_alive(self, _message: Message) -> dict[str, Any]:
         return {"alive": self._pool.has(self._digest)}
@@ -225,7 +233,7 @@ class Service:
         if about["kind"] == "exec":
             if pty:
                 channel.request_pty(*pty)
-            channel.request_exec(message.blob)
+            channel.request_exec(bytes(message.blob))
         elif about["kind"] == "subsystem":
             channel.request_subsystem(about["name"])
         else:
@@ -302,7 +310,7 @@ class Service:
     def _do_stat(self, message: Message) -> dict[str, Any]:
         _, sftp, stack = self._lease_sftp()
         with stack:
-            return {"mode": sftp.stat(message.blob).st_mode}
+            return {"mode": sftp.stat(bytes(message.blob)).st_mode}
 
     def _do_put(self, message: Message) -> None:
         self._transfer(message, transfer.send, lambda moved: (moved, 0))
@@ -317,7 +325,7 @@ class Service:
 
         def move(progress: transfer.Progress) -> dict[str, Any]:
             with stack:
-                return way(sftp, fd, message.blob, progress)
+                return way(sftp, fd, bytes(message.blob), progress)
 
         job = self._job = transfer.Transfer(self._wire, move)
         stack.callback(lambda: held.count(*counted(job.moved)))

@@ -170,12 +170,24 @@ def test_policy_secret_agent_and_files_count(tmp_path, monkeypatch):
 
 def test_settings_survive_the_way_to_the_holder():
     """What a client sends as JSON is what the holder connects with; a callable stays here and is called by name."""
-    sent = {"private_key": b"\0\xff", "identities": ["a"], "port": 22, "agent": False, "kbdint_callback": print}
-    plain = json.loads(json.dumps(identity.plain(sent)))
-    assert plain.pop("kbdint_callback") == {"callable": True}
-    assert {name: identity.restored(value) for name, value in plain.items()} == {
-        name: value for name, value in sent.items() if name != "kbdint_callback"
+    hop = {"host": "a", "password": "p\u00e4ss", "private_key_password": bytearray(b"pp")}
+    sent = {
+        "private_key": b"\0\xff",
+        "identities": ["a"],
+        "port": 22,
+        "agent": False,
+        "kbdint_callback": print,
+        "proxy_jump": [hop],
     }
+    sealed, secrets = [], []
+    text = json.dumps(identity.plain(sent, sealed))
+    assert "ss" not in text.replace("pass", "")
+    arrived = identity.restored(json.loads(text), bytearray(b"".join(sealed)), secrets)
+    assert secrets == [b"\0\xff", "p\u00e4ss".encode(), b"pp"]
+    for secret in secrets:
+        protocol.wipe(secret)
+    wiped = {"host": "a", "password": bytes(5), "private_key_password": bytes(2)}
+    assert arrived == sent | {"private_key": bytes(2), "kbdint_callback": {"callable": True}, "proxy_jump": [wiped]}
 
 
 def test_a_descriptor_cannot_be_shared():

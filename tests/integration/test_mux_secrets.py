@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a login needed is not in the holder's memory any more when the session is up, or has failed."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pylibsshext import errors
+from pylibsshext.mux.client import MuxSession
+
+from . import mux_lab
+from .test_mux import keywords
+
+CANARY = "canary-7YtQ-2zvW-9KxB"
+
+
+def writable(pid):
+    """Return all that a process can write to: its heaps, its stacks, its libraries' data."""
+    found = []
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            begin, end, mode = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
+            if mode.startswith("rw"):
+                file.seek(int(begin, 16))
+                found.append(file.read(int(end, 16) - int(begin, 16)))
+    return found
+
+
+@pytest.fixture
+def remembered(tmp_path):
+    """Give what tells which of some secrets, by name, this test's holder still has in its memory."""
+    if os.geteuid():
+        pytest.fail("only root can look into the holder's memory")
+    with mux_lab.own_directory(tmp_path / "mux") as directory:
+
+        def look(**secrets):
+            (pid,) = mux_lab.pids(directory)
+            memory = writable(pid)
+            assert any(b"pylibsshext" in piece for piece in memory)  # it can be read at all
+            return {name for name, secret in secrets.items() if any(secret in piece for piece in memory)}
+
+        yield look
+
+
+def locked_copy(host, path):
+    """Return a copy of a host's login key with a passphrase, and its secret: the seed of RFC 8032, section 5.1.5."""
+    path.write_bytes(Path(host.key).read_bytes())
+    path.chmod(0o600)
+    body = b"".join(path.read_bytes().split(b"-----")[2].split())
+    public = base64.b64decode(Path(f"{host.key}.pub").read_text().split()[1])[-32:]
+    raw = base64.b64decode(body)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", CANARY, "-f", path], check=True, stdout=subprocess.DEVNULL)
+    return path, raw[raw.rindex(public) - 32 : raw.rindex(public)]
+
+
+@pytest.mark.parametrize("method", ["password", "keyboard-interactive"])
+def test_a_password_is_forgotten(new_sshd, remembered, method):
+    """The right one when the session is up, and a wrong one when it was refused."""
+    host = new_sshd()
+    by_password = {"identities": None, "user": "ansible", "preferred_authentications": [method]}
+    with MuxSession(30) as session, MuxSession(30) as refused:
+        session.connect(**keywords(host, password=host.password, **by_password))
+        with pytest.raises(errors.AuthenticationError):
+            refused.connect(**keywords(host, password=CANARY, **by_password))
+        assert session.exec_command("id -un").stdout == b"ansible\n"
+        assert remembered(right=host.password.encode(), wrong=CANARY.encode()) == set()
+
+
+def test_a_password_for_a_host_on_the_way_is_forgotten(new_sshd, remembered):
+    """It goes the same way, inside the description of the hop."""
+    jump, host = new_sshd(), new_sshd()
+    hop = keywords(jump, identities=None, user="ansible", password=jump.password)
+    with MuxSession(30) as session:
+        session.connect(**keywords(host, proxy_jump=[hop]))
+        assert session.exec_command("true").returncode == 0
+        assert remembered(password=jump.password.encode()) == set()
+
+
+@pytest.mark.parametrize("how", ["text", "file"])
+def test_a_private_key_is_forgotten(new_sshd, remembered, tmp_path, how):
+    """Its passphrase, what it unlocked, and the text of a key that is in no file."""
+    host = new_sshd()
+    path, seed = locked_copy(host, tmp_path / "locked")
+    text = path.read_text()
+    given = {"private_key": text, "identities": None} if how == "text" else {"identities": [str(path)]}
+    with MuxSession(30) as session:
+        session.connect(**keywords(host, private_key_password=CANARY, **given))
+        assert session.exec_command("true").returncode == 0
+        line = text.encode().splitlines()[-3] if how == "text" else CANARY.encode()
+        assert remembered(passphrase=CANARY.encode(), seed=seed, text=line) == set()
