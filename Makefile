@@ -12,7 +12,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: demo test build collection docs sanity bench lint clean packages packages-test
+.PHONY: demo test build collection docs sanity matrix bench lint clean packages packages-test
 
 PYTHONS := 3.13 3.12 3.11
 VENV := $(if $(PYTHON),build/venvs/$(subst /,_,$(PYTHON)),.venv)
@@ -91,8 +91,9 @@ demo: packages $(COLLECTIONS)/ready
 
 # --- tests ------------------------------------------------------------------------------------------------------------------
 
-# The newest Python and ansible-core run everything, last, so that its summary ends the output. Before it: the other Pythons;
-# the system's libssh, on a copy of the checkout; and the playbooks on the other releases of ansible-core.
+# Parts, of which all run, whatever fails. The newest Python and ansible-core run everything, last, so that its summary ends the
+# output. Before it: the other Pythons; the system's libssh, on a copy of the checkout; the playbooks on the other releases of
+# ansible-core; and so on, two at a time, because each of them uses one core. What failed is told in the end.
 
 FOUND := $(foreach version,$(PYTHONS),$(if $(shell scripts/find-python $(version) 2>/dev/null),$(version)))
 OTHER_PYTHONS := $(wordlist 2,9,$(FOUND))
@@ -108,61 +109,66 @@ OTHERS := build/other-collections
 BINDING := tests/unit $(wildcard $(addprefix tests/integration/test_,channel.py exec.py session.py session_login.py scp.py))
 # What differs between releases of ansible-core: the whole of the connection target, become, Windows.
 PLUGIN := $(addprefix tests/integration/playbooks/test_,commands.py become.py windows.py)
-# Tests of deadlines can miss one on a busy machine: twice more, and the summary tells which.
-RERUNS := --reruns 2 --reruns-delay 2 -r fER
-PYTEST := python -m pytest -q $(RERUNS)
 # Programs that mostly wait to be interrupted.
-CRASH := python -m pytest -q -n 4 $(RERUNS) tests/crash
+CRASH := -n 4 tests/crash
 # What users do, with our connection and with Ansible's own.
 SCENARIOS := tests/integration/scenarios
-MATRIX := python -m pytest -q -n 2 $(RERUNS) $(SCENARIOS)
+MATRIX := -n 2 $(SCENARIOS)
+# A file's tests stay together: many share a host that their module has.
+MAIN := -n 2 --dist loadfile --ignore=tests/crash --ignore=$(SCENARIOS)
+# Tests of deadlines can miss one on a busy machine: twice more, and the summary tells which.
+PYTEST = python -m pytest -q --reruns 2 --reruns-delay 2 -r fER -o cache_dir=$(abspath build/pytest/$@)
 # Root can give the tests a network of their own; others get loopback, and no isolation.
-ISOLATED := $(if $(filter 0,$(shell id -u)),tests/lab/run-isolated.sh)
+ISOLATED := $(if $(filter 0,$(shell id -u)),$(abspath tests/lab/run-isolated.sh))
+ONE_CORE := docs sanity $(OTHER_PYTHONS:%=test-python-%) test-system test-crash $(ANSIBLES:%=test-ansible-%)
+PARTS := $(ONE_CORE) test-matrix test-main
+WITH_COLLECTION := NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) $(ISOLATED)
+# In a part's recipe: its name before, and a note that it has passed after.
+BEGIN = echo "== $@"
+PASSED = mkdir -p build/passed && touch build/passed/$@
 
-test: packages-test $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready docs sanity
-	@$(MAKE) --no-print-directory -j2 $(ENVIRONMENTS) $(SYSTEM)/ready $(RELEASES) $(OTHERS)/ready
-	@$(ISOLATED) $(MAKE) --no-print-directory test-all
+test: packages-test $(VENV)/ready-test $(VENV)/ready-docs $(CORE) $(COLLECTIONS)/ready
+	@rm -rf build/passed
+	@$(MAKE) --no-print-directory -k -j2 -Otarget $(RELEASES) $(OTHERS)/ready $(ENVIRONMENTS) $(SYSTEM)/ready $(ONE_CORE) || true
+	@$(MAKE) --no-print-directory test-matrix || true
+	@$(MAKE) --no-print-directory test-main || true
+	@failed="$(foreach part,$(PARTS),$$([ -e build/passed/$(part) ] || echo $(part)))"; \
+		[ -z "$$failed" ] || { echo "Failed:" $$failed; exit 1; }
 
-.PHONY: test-all test-main $(OTHER_PYTHONS:%=test-python-%) $(ANSIBLES:%=test-ansible-%) test-system test-crash test-matrix matrix
-test-all:
-	@for part in $(OTHER_PYTHONS:%=test-python-%) test-system $(ANSIBLES:%=test-ansible-%) test-crash test-matrix test-main; do \
-		echo; echo "== $$part"; $(MAKE) --no-print-directory "$$part" || exit; \
-	done
+.PHONY: $(PARTS)
+$(OTHER_PYTHONS:%=test-python-%): test-python-%: build/venvs/python-%/ready $(CORE)
+	@$(BEGIN); $(ISOLATED) build/venvs/python-$*/bin/$(PYTEST) $(BINDING) && $(PASSED)
 
-$(OTHER_PYTHONS:%=test-python-%): test-python-%:
-	@build/venvs/python-$*/bin/$(PYTEST) $(BINDING)
+test-system: $(SYSTEM)/ready $(VENV)/ready-test
+	@$(BEGIN); (cd $(SYSTEM) && $(ISOLATED) $(abspath $(BIN))/$(PYTEST) $(BINDING)) && $(PASSED)
 
-test-system:
-	@cd $(SYSTEM) && $(abspath $(BIN))/$(PYTEST) $(BINDING)
+test-crash: $(VENV)/ready-test $(CORE)
+	@$(BEGIN); $(ISOLATED) $(BIN)/$(PYTEST) $(CRASH) && $(PASSED)
 
-test-crash:
-	@$(BIN)/$(CRASH)
-
-$(ANSIBLES:%=test-ansible-%): test-ansible-%:
-	@ANSIBLE_BIN=$(abspath build/venvs/ansible-$*/bin) NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) \
-		$(BIN)/$(PYTEST) $(PLUGIN)
+$(ANSIBLES:%=test-ansible-%): test-ansible-%: build/venvs/ansible-%/ready $(VENV)/ready-test $(COLLECTIONS)/ready
+	@$(BEGIN); ANSIBLE_BIN=$(abspath build/venvs/ansible-$*/bin) $(WITH_COLLECTION) $(BIN)/$(PYTEST) $(PLUGIN) && $(PASSED)
 
 # All four columns take some minutes more.
-test-matrix:
-	@NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) SCENARIO_WAYS="libssh ssh ssh-pipelining" $(BIN)/$(MATRIX)
+test-matrix: $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready
+	@$(BEGIN); SCENARIO_WAYS="libssh ssh ssh-pipelining" $(WITH_COLLECTION) $(BIN)/$(PYTEST) $(MATRIX) && $(PASSED)
 
 matrix: packages-test $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready $(RELEASES) $(OTHERS)/ready
-	@NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) $(ISOLATED) $(BIN)/$(MATRIX)
+	@$(WITH_COLLECTION) $(BIN)/$(PYTEST) $(MATRIX)
 
-test-main:
-	@NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) $(BIN)/$(PYTEST) --ignore=tests/crash --ignore=$(SCENARIOS)
+test-main: $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready
+	@$(BEGIN); $(WITH_COLLECTION) $(BIN)/$(PYTEST) $(MAIN) && $(PASSED)
 
 build/venvs/python-%/ready: requirements-test.txt
 	@echo "Making $(@D)"
 	@"$$(scripts/find-python $*)" -m venv --clear $(@D)
-	@$(@D)/bin/pip install -qq ansible-core -r requirements-test.txt
+	@$(@D)/bin/pip install -qq --no-compile ansible-core -r requirements-test.txt
 	@touch $@
 
 # ansible-2.17-3.11: ansible-core 2.17 on Python 3.11
 build/venvs/ansible-%/ready:
 	@echo "Making $(@D)"
 	@"$$(scripts/find-python $(lastword $(subst -, ,$*)))" -m venv --clear $(@D)
-	@$(@D)/bin/pip install -qq $(if $(filter pre-%,$*),--pre ansible-core,"ansible-core~=$(firstword $(subst -, ,$*)).0")
+	@$(@D)/bin/pip install -qq --no-compile $(if $(filter pre-%,$*),--pre ansible-core,"ansible-core~=$(firstword $(subst -, ,$*)).0")
 	@touch $@
 
 $(RELEASES): tests/lab/releases.py | $(VENV)/ready
@@ -184,9 +190,11 @@ $(SYSTEM)/ready: $(CORE_SOURCES) $(SOURCES) $(shell find tests -type f -not -nam
 docs: $(VENV)/ready-docs $(CORE)
 	@$(BIN)/sphinx-build -q -E -W --keep-going -c scripts/docs -d build/docs/doctrees docs build/docs/html
 	@echo build/docs/html/index.html
+	@$(PASSED)
 
 sanity: $(VENV)/ready-docs $(COLLECTIONS)/ready
 	@PATH=$(abspath $(BIN)):$$PATH scripts/sanity $(COLLECTIONS)
+	@$(PASSED)
 
 bench: packages $(VENV)/ready-test $(CORE) $(COLLECTIONS)/ready
 	@$(BIN)/python -m tests.benchmarks
