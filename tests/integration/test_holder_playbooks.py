@@ -9,8 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+from tests.lab import podman
+from tests.lab.fixtures import missing
 
 from . import mux_lab
 from .playbooks import runner
@@ -25,6 +29,9 @@ TASKS = """
 - fetch: {src: /tmp/netcommon-holder, dest: "{{ playbook_dir }}/fetched", flat: true}
 - raw: rm /tmp/netcommon-holder
 """
+
+
+LARGE = 200_000_000
 
 
 @pytest.fixture
@@ -251,6 +258,49 @@ def test_ad_hoc_console_and_a_home_that_is_read_only(ansible: runner.Ansible, ne
         process = ansible._start("ansible-console", "-i", inventory, "all", stdin=subprocess.PIPE, environment=own)
         assert "43" in process.communicate("raw echo $((42 + 1))\nexit\n", timeout=60)[0]
         assert host.logins() == 1
+
+
+def test_a_container_with_a_read_only_home(ansible: runner.Ansible, new_sshd, lab, collections_path):  # noqa: F811
+    """Nothing of the image can be written to, no XDG_RUNTIME_DIR: the socket is in /tmp, and two plays of one container need one login."""
+    if podman.unusable():
+        missing(f"podman: {podman.unusable()}")
+    host = new_sshd()
+    ansible.add(host)
+    playbook = ansible.directory / "play.yml"
+    playbook.write_text("- hosts: all\n  gather_facts: false\n  tasks: [{raw: printf 42}, {command: printf 42}]\n")
+    run = f"ansible-playbook -i {ansible._write_inventory()} {playbook}"
+    words = ["sh", "-c", f"touch ~/x 2>/dev/null && exit 9; {run} && {run} -vvv && ls -ld /tmp/pylibsshext-*"]
+    # What Ansible itself wants to write it puts below ANSIBLE_HOME.
+    environment = ansible.environment | {"HOME": "/root", "ANSIBLE_HOME": "/tmp/ansible"}
+    del environment[mux_lab.DIRECTORY]
+    shown = [ansible.directory, Path(collections_path)]
+    done = podman.run_in_container(lab, *words, environment=environment, shown=shown)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("ok=2") == 2
+    assert "Used the login that the connection holder has" in done.stdout
+    assert "drwx------" in done.stdout
+    assert host.logins() == 1
+
+
+def test_a_large_output_of_raw_passes_through_the_holder(ansible: runner.Ansible, new_sshd, tmp_path):
+    """Ansible keeps it in memory, the holder does not; it arrives whole."""
+    ansible.add(new_sshd())
+    ansible.passes("- raw: 'true'\n")
+    (pid,) = mux_lab.pids(tmp_path / "mux")
+
+    def peak() -> int:
+        return int(re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[1]) << 10
+
+    before = peak()
+    ansible.passes(
+        f"""
+        - raw: head -c {LARGE} /dev/zero | tr '\\0' x
+          register: result
+          failed_when: result.stdout | length != {LARGE}
+        """
+    )
+    assert mux_lab.pids(tmp_path / "mux") == [pid]
+    assert peak() - before < LARGE / 10
 
 
 def wait_for(condition, seconds: float = 20) -> None:

@@ -18,6 +18,8 @@ from .hosts import Options, run
 from .loopback import free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .lab import Lab
 
 ENVIRONMENT = {**os.environ, "CONTAINERS_CONF": str(machines.HERE / "containers.conf")}
@@ -64,6 +66,32 @@ def unusable() -> str:
     return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
 
 
+def run_in_container(
+    lab: Lab, *argv: object, environment: dict[str, str], shown: Sequence[Path] = (), timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a throw-away container with this machine's network and files: it can write below /run and /tmp only.
+
+    These two are its own, but for the lab's files, and the directories to be *shown*.
+    """
+    state = lab.directory / "podman"
+    _prepare(lab, state)
+    settings = [word for name, value in environment.items() for word in ("--env", f"{name}={value}")]
+    volumes = [word for path in (lab.directory, *shown) for word in ("-v", f"{path}:{path}:ro")]
+    options = ["--rm", "--network", "host", "--read-only", "--read-only-tmpfs=false", *TMPFS, *volumes, *settings]
+    return run(*_argv(state), "run", *options, *ROOTFS, *argv, check=False, timeout=timeout, env=ENVIRONMENT)
+
+
+def _prepare(lab: Lab, state: Path) -> None:
+    """Make the place for podman's state, once a lab, and see to its end."""
+    if not state.exists():
+        state.mkdir()
+        # A network of its own too: two labs that both use podman's default one would give out the same addresses.
+        subnet = machines.free_network("198.19") + ".0/24"
+        run(*_argv(state), "network", "create", "--disable-dns", "--subnet", subnet, "lab", env=ENVIRONMENT)
+        lab.reaper.run(*_unmount(state))
+        lab.reaper.run(*_argv(state), "rm", "--force", "--all", "--time", "0", env=ENVIRONMENT)
+
+
 class PodmanHost(machines.Machine):
     """A container whose port 22 is a port of 127.0.0.1."""
 
@@ -72,21 +100,12 @@ class PodmanHost(machines.Machine):
     def __init__(self, lab: Lab, name: str, options: Options) -> None:
         super().__init__(lab, name, options)
         self._state = lab.directory / "podman"
-        self._prepare_state()
+        _prepare(lab, self._state)
         self.port = free_port()
         volume = ["-v", f"{self.directory}:/lab:ro"]
         forward = ["-p", f"127.0.0.1:{self.port}:22"]
         command = [*ROOTFS, "sh", "/lab/container.sh"]
         self._podman("create", "--name", name, "--network", "lab", "--hostname", name, *forward, *volume, *TMPFS, *command)
-
-    def _prepare_state(self) -> None:
-        if not self._state.exists():
-            self._state.mkdir()
-            # A network of its own too: two labs that both use podman's default one would give out the same addresses.
-            subnet = machines.free_network("198.19") + ".0/24"
-            self._podman("network", "create", "--disable-dns", "--subnet", subnet, "lab")
-            self.lab.reaper.run(*_unmount(self._state))
-            self.lab.reaper.run(*_argv(self._state), "rm", "--force", "--all", "--time", "0", env=ENVIRONMENT)
 
     def _podman(self, *argv: object, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         return run(*_argv(self._state), *argv, check=check, timeout=timeout, env=ENVIRONMENT)
