@@ -478,8 +478,9 @@ cdef class Session:
         self.px.log_level = level
 
     def set_keepalive(self, double interval, int count):
-        """Give the peer up when it sent nothing for *count* + 1 times *interval* seconds, asked for a sign each time; 0: never."""
-        self.px.alive_interval = <int64_t>(interval * 1000)
+        """Give the peer up when it sent nothing for *count* times *interval* seconds, and was asked *count* times; 0: never."""
+        # Each question, the last one too, has the same time to be answered.
+        self.px.alive_interval = <int64_t>(interval * 1000 * max(count, 1) / (count + 1))
         self.px.alive_max = count
 
     def set_option(self, int option, value, name):

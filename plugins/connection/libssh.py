@@ -739,7 +739,8 @@ options:
       - name: ansible_libssh_banner_timeout
   server_alive_interval:
     description:
-      - Seconds of silence after which the server is asked for a sign of life, as C(ServerAliveInterval) of ssh_config. V(0) is never.
+      - Seconds of silence, at most, after which the server is asked for a sign of life, as C(ServerAliveInterval) of ssh_config. V(0) is never.
+        A server that is gone without a word is given up after O(server_alive_count_max) times that.
       - Not set, it is what O(ssh_args) or O(config_file) say, else 15 while the login is kept, see O(persist), and never without that.
     type: integer
     version_added: 9.0.0
