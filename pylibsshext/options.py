@@ -90,6 +90,7 @@ CONNECT_KEYWORDS = {
     "identity_files",
     "proxy",
     "proxy_jump",
+    "proxy_jump_logins",
     "proxy_use_fdpass",
     "unix_socket",
     "send_env",

@@ -212,7 +212,8 @@ class Session:
         ``revoked_host_keys``, files of keys that are refused in any case, see `revocation`.
 
         The way: ``config_file``, an ssh_config file, or "none" for none at all; ``ssh_options``, lines of ssh_config that come before
-        it, as ``-o`` does; ``proxy_jump``, see `jump.hops`; ``proxy``, see `proxies.Proxy.parse`; ``proxy_use_fdpass`` (False), whether
+        it, as ``-o`` does; ``proxy_jump``, see `jump.hops`; ``proxy_jump_logins`` (1), how many at each hop the
+        connection holder makes for all the hosts behind it; ``proxy``, see `proxies.Proxy.parse`; ``proxy_use_fdpass`` (False), whether
         ``proxycommand`` makes the connection and hands it over; ``unix_socket``, a path to connect to instead of the host;
         ``address_family`` ("any", "inet", "inet6"); ``bind_address``; ``connection_attempts`` (1), with pauses that grow;
         ``banner_timeout``, for greeting and key exchange, else what is left of ``timeout``; ``legacy_algorithms`` (False), see `options.LEGACY`;

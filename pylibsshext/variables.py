@@ -27,6 +27,7 @@ VARIABLES = {
     "config_file": "ansible_libssh_config_file",
     "proxycommand": "ansible_libssh_proxy_command",
     "proxy_jump": "ansible_libssh_proxy_jump",
+    "proxy_jump_logins": "ansible_libssh_proxy_jump_logins",
     "proxy": "ansible_libssh_proxy",
     "unix_socket": "ansible_libssh_unix_socket",
     "address_family": "ansible_libssh_address_family",

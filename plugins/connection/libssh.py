@@ -464,6 +464,20 @@ options:
       - name: ANSIBLE_LIBSSH_PROXY_JUMP
     vars:
       - name: ansible_libssh_proxy_jump
+  proxy_jump_logins:
+    description:
+      - How many logins at each host of O(proxy_jump) the hosts behind it share, taking turns. One carries any number of hosts; more use more
+        processors, and more of the bandwidth of a long line.
+      - It holds while logins are kept, see O(persist). Without that each task makes a login of its own at each hop.
+    type: int
+    default: 1
+    version_added: 9.0.0
+    ini:
+      - {section: libssh_connection, key: proxy_jump_logins}
+    env:
+      - name: ANSIBLE_LIBSSH_PROXY_JUMP_LOGINS
+    vars:
+      - name: ansible_libssh_proxy_jump_logins
   proxy:
     description:
       - "A proxy to connect through, as C(socks5://[user:password@]host[:port]), or with C(socks5h), where the proxy looks up the name of

@@ -42,6 +42,7 @@ _KEYWORDS = {
     "config_file": "config_file",
     "proxy_command": "proxycommand",
     "proxy_jump": "proxy_jump",
+    "proxy_jump_logins": "proxy_jump_logins",
     "proxy": "proxy",
     "unix_socket": "unix_socket",
     "address_family": "address_family",
@@ -61,7 +62,7 @@ _KEYWORDS = {
 _PATHS = {"pkcs11_provider", "security_key_provider", "config_file"}
 
 # These leave it to ssh_args and ssh_config, unless they differ from what the plugin's documentation has for them.
-_DEFAULTS: dict[str, object] = {"timeout": 10}
+_DEFAULTS: dict[str, object] = {"timeout": 10, "proxy_jump_logins": 1}
 
 OPTIONS = (*_KEYWORDS, "identity_agent", "private_key_file", "host_key_checking", "host_key_auto_add", "prefer_installed")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Callable
 
 from ..errors import LibsshChannelException, LibsshException, LibsshSessionException
@@ -113,6 +114,7 @@ class Pool:
         self._changed = threading.Condition()
         self._held: list[Held] = []
         self._logins: dict[str, Login] = {}
+        self._turns: Counter[str] = Counter()
         self._watch = watch
         self._unwatch = unwatch
 
@@ -171,6 +173,12 @@ class Pool:
                 mine.done = True
                 del self._logins[digest]
                 self._changed.notify_all()
+
+    def turn(self, digest: str) -> int:
+        """Return how often this was asked before, for those who take turns with several sessions of a kind."""
+        with self._changed:
+            self._turns[digest] += 1
+            return self._turns[digest] - 1
 
     def has(self, digest: str) -> bool:
         """Return whether there is a session of that kind, as far as the network told."""

@@ -144,6 +144,7 @@ class Service:
     def _lease_hop(self, keywords: dict[str, Any], onward: Session) -> tuple[Session, Callable[[], None]]:
         """Lend a session with a host on the way, and what gives it back; many go through one, and it outlives them a while."""
         digest = identity.digest(self._secret, keywords, "hop")
+        digest += f" {self._pool.turn(digest) % max(1, int(keywords.get('proxy_jump_logins', 1)))}"
         while True:
             held, _ = self._pool.lease(digest, self._persist, lambda: self._session(keywords, onward), self._there)
             self._pool.opened(held)

@@ -21,6 +21,25 @@ HOPS = """
 """
 
 
+def test_logins_at_a_bastion(ansible: Ansible, new_sshd, sshd, tmp_path):
+    """Twenty hosts, forks and two tasks each: as many logins at the bastion as are asked for; one a task where none is kept."""
+    bastion = new_sshd()
+    known = tmp_path / "known"
+    known.write_text(bastion.known_hosts + "".join(f"h{number} {sshd.host_keys[0]}\n" for number in range(20)))
+    ansible.hosts.clear()
+    for number in range(20):
+        about = {"ansible_libssh_known_hosts_file": str(known), "ansible_libssh_config_file": "none"}
+        about["ansible_libssh_proxy_jump"] = f"{bastion.user}@{bastion.address}:{bastion.port}"
+        ansible.add(sshd, f"h{number}", **about, ansible_libssh_host_key_alias=f"h{number}")
+    counts = {}
+    for logins, persist, tasks in ((1, 60, 2), (3, 60, 2), (3, 0, 1)):
+        environment = {"ANSIBLE_LIBSSH_PROXY_JUMP_LOGINS": str(logins), "ANSIBLE_LIBSSH_PERSIST": str(persist)}
+        before = bastion.logins()
+        ansible.passes("- raw: id\n" * tasks, "--forks", "20", environment=environment)
+        counts[logins, persist] = bastion.logins() - before
+    assert counts == {(1, 60): 1, (3, 60): 3, (3, 0): 20}
+
+
 def test_many_hosts_behind_bastions(ansible: Ansible, new_sshd, sshd, tmp_path):
     """Twenty hosts and more, two tasks: one login at each bastion, by each way of asking for it."""
     first, second = new_sshd(), new_sshd(sshd_config="AuthenticationMethods password")

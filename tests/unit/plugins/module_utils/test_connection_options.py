@@ -121,6 +121,7 @@ CHANGED = {
     "config_file": "/config",
     "proxy_command": "nc %h %p",
     "proxy_jump": "b",
+    "proxy_jump_logins": 3,
     "proxy": "socks5://p",
     "unix_socket": "/sock",
     "address_family": "inet6",
