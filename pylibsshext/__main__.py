@@ -16,9 +16,9 @@ _COMMANDS = {
 }
 
 
-def main(words: list[str] | None = None) -> int:
-    """Run one command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m pylibsshext", description="SSH by libssh.")
+def main(words: list[str] | None = None, program: str = "python -m pylibsshext") -> int:
+    """Run one command; return its exit status. *program* is how the user calls it."""
+    parser = argparse.ArgumentParser(prog=program, description="SSH by libssh.")
     commands = parser.add_subparsers(dest="command", required=True)
     runners = {}
     for name, (about, module) in _COMMANDS.items():

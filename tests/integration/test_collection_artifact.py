@@ -110,6 +110,22 @@ def test_playbook_runs_without_an_installed_library(ansible, collection, sshd):
     assert f"{sshd.user}@{sshd.address}:{sshd.port}" in listed
 
 
+def test_all_commands_run_without_an_installed_library(ansible, collection, sshd, tmp_path):
+    """`_bundled.py` stands for `-m pylibsshext`, in Ansible's own Python: doctor, put and get; a usage line names what was called."""
+    program = [str(runner.ansible_bin() / "python"), str(collection / "plugins/module_utils/_bundled.py")]
+    settings = tmp_path / "ssh_config"
+    settings.write_text(f"IdentityFile {sshd.key}\nUserKnownHostsFile {sshd.known_hosts_file}\nPort {sshd.port}\n")
+    report = json.loads(command(*program, "doctor", "--json", "-F", settings, f"{sshd.user}@{sshd.address}"))
+    assert report["ok"], report
+    assert report["steps"][-1]["step"] == "channels"
+    (tmp_path / "sent").write_bytes(os.urandom(99))
+    there = f"{sshd.user}@{sshd.address}:{tmp_path}/there"
+    command(*program, "put", "-q", "-F", settings, tmp_path / "sent", there)
+    command(*program, "get", "-q", "-F", settings, there, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "sent").read_bytes()
+    assert f"usage: python {program[1]} mux" in command(*program, "mux", "--help")
+
+
 def test_options_are_those_of_the_documentation(collection):
     """What Ansible is told of the options, to save it reading the documentation for each task, is what the documentation says."""
     plugin = collection / "plugins/connection/libssh.py"
