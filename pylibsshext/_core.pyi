@@ -13,6 +13,7 @@ _Secret: TypeAlias = str | bytes | bytearray
 _Deadline: TypeAlias = float | None
 
 LIBSSH_VERSION: Final[str]
+READS_SECURITY_KEYS: Final[bool]
 HOST_CERTIFICATES: Final[bool]
 AUTH_SUCCESS: Final[int]
 AUTH_DENIED: Final[int]
@@ -30,6 +31,7 @@ class Key:
     @staticmethod
     def from_text(text: _Secret, passphrase: _Secret | None) -> Key | None: ...
     def with_certificate(self, kind: _Text, text: _Text) -> Key | None: ...
+    def to_openssh(self) -> bytes | None: ...
     def public_base64(self) -> str: ...
 
 @final

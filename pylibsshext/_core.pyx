@@ -33,6 +33,7 @@ SLOT_PAUSES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0)
 libssh.ssh_init()
 
 LIBSSH_VERSION = libssh.ssh_version(0).decode().split("/")[0]
+READS_SECURITY_KEYS = libssh.SSH_FILE_FORMAT_OPENSSH != 0  # libssh 0.12
 
 # Whether libssh asks for the certificates of hosts: the release by itself does not, our build of it does.
 HOST_CERTIFICATES = bool(engine.px_has_host_certificates())
@@ -345,6 +346,17 @@ cdef class Key:
             return key if rc == libssh.SSH_OK else None
         finally:
             libssh.ssh_key_free(certificate)
+
+    def to_openssh(self):
+        """Return the key in OpenSSH's format (``ssh_pki_export_privkey_base64_format`` of libssh 0.12); None if it can't be."""
+        cdef char *text = NULL
+        cdef int rc
+        engine.px_log_to(NULL)
+        try:
+            rc = libssh.ssh_pki_export_privkey_base64_format(self.ptr, NULL, NULL, NULL, &text, libssh.SSH_FILE_FORMAT_OPENSSH)
+            return <bytes>text if rc == libssh.SSH_OK and text is not NULL else None
+        finally:
+            libssh.ssh_string_free_char(text)
 
     def public_base64(self):
         """Return the public half as in known_hosts and authorized_keys (RFC 4253 section 6.6, base64)."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from . import _core
 from .agent import AgentError
 from .candidates import Candidate, Candidates, Credentials
-from .errors import AuthenticationError, LibsshConnectionError, LibsshSessionException
+from .errors import AuthenticationError, LibsshConnectionError, LibsshSessionException, PassphraseError
 
 __all__ = ["Credentials", "Login", "login"]
 
@@ -85,7 +85,7 @@ class _Attempts:
             if isinstance(exc, TimeoutError):
                 raise
             self.lines.append(f"{candidate}: {exc}")
-            self._cures.append(candidate.cure)
+            self._cures.append("private_key_password" if isinstance(exc, PassphraseError) else candidate.cure)
             return _core.AUTH_DENIED
         if code == _core.AUTH_SUCCESS:
             self.lines.append(f"{candidate}: accepted")

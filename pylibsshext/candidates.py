@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from . import _core, certificates, hostkeys, kbdint, keys
 from .agent import URI_SCHEME, Agent, AgentError, Selector, Signer, is_uri
 from .errors import KeyImportError, LibsshSessionException, LibsshSessionTimeout
+
+if TYPE_CHECKING:
+    from . import security_keys
 
 T = TypeVar("T")
 
@@ -142,6 +146,13 @@ class Candidates:
         key, text = self._credentials.key, self._credentials.certificate
         if key is None:
             return
+        blob = base64.b64decode(key.public_base64())
+        if keys.is_security_key(blob):
+            signer = self._device(partial(keys.security_key_of, key), blob, "private_key")
+            if text:
+                yield self._by_signer(signer.certified(keys.read_certificate_text(text).blob), "certificate")
+            yield self._by_signer(signer)
+            return
         source = f"private_key {keys.key_fingerprint(key)}"
         if text:
             certified = keys.with_certificate(key, text)
@@ -196,9 +207,8 @@ class Candidates:
         """Yield the keys of a PKCS#11 token that a URI means, each with its certificates first."""
         from . import pkcs11  # ctypes takes its time to load, and few have tokens
 
-        ask = self._patiently(self._credentials.ask) if self._credentials.ask else None
         try:
-            found = pkcs11.keys(pkcs11.Uri.parse(uri), self._credentials.pkcs11_provider, ask)
+            found = pkcs11.keys(pkcs11.Uri.parse(uri), self._credentials.pkcs11_provider, self._ask())
         except LibsshSessionException as exc:
             self.obstacles.append(f"publickey: {exc}")
             return
@@ -209,27 +219,28 @@ class Candidates:
             yield self._by_signer(key)
 
     def _security_key(self, path: str, blob: bytes | None) -> Signer | None:
-        """Return what signs with the device that a key file is a handle for; None if it is none, or can't be read."""
-        try:
-            handle = keys.security_key(path, blob)
-        except KeyImportError as exc:
-            self.obstacles.append(f"publickey: {exc}")
+        """Return what signs with the device that a key file is a handle for; None if it is none."""
+        if blob is None or path.endswith(".pub") or not keys.is_security_key(blob):
             return None
-        if handle is None:
-            return None
-        from .security_keys import SecurityKey  # as in `keys.security_key`
+        ask = self._ask() if path in self._credentials.identities else None
+        return self._device(lambda: keys.security_key(path, self._credentials.passphrase, ask), blob, path)
+
+    def _device(self, load: Callable[[], security_keys.Handle], blob: bytes, name: str) -> security_keys.SecurityKey:
+        from .security_keys import SecurityKey  # ctypes takes its time to load, and few have such keys
 
         credentials = self._credentials
-        ask = self._patiently(credentials.ask) if credentials.ask else None
-        return SecurityKey(handle, path, credentials.security_key_provider, ask, credentials.notify)
+        return SecurityKey(cache(load), blob, name, credentials.security_key_provider, self._ask(), credentials.notify)
+
+    def _ask(self) -> keys.Ask | None:
+        return self._patiently(self._credentials.ask) if self._credentials.ask else None
 
     def _load(self, path: str) -> _core.Key:
         if path.endswith(".pub"):
             raise KeyImportError(
                 "the agent does not hold this key" if self._credentials.agent else "there is no agent that could hold this key"
             )
-        ask = self._credentials.ask if path in self._credentials.identities else None
-        return keys.load_key_file(path, self._credentials.passphrase, self._patiently(ask) if ask else None)
+        ask = self._ask() if path in self._credentials.identities else None
+        return keys.load_key_file(path, self._credentials.passphrase, ask)
 
     # Certificates
 
@@ -299,7 +310,7 @@ class Candidates:
 
 
 def _cure(path: str) -> str:
-    return "agent" if path.endswith(".pub") else "private_key_password"
+    return "agent" if path.endswith(".pub") else "identities"
 
 
 def _aside(call: Callable[[], int], deadline: Callable[[], float | None], selector: Selector) -> int:

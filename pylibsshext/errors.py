@@ -62,7 +62,11 @@ class AuthenticationError(LibsshSessionException, PermissionError):
 
 
 class KeyImportError(LibsshSessionException, ValueError):
-    """A private key cannot be read: not a key, or a wrong or missing passphrase."""
+    """A private key cannot be read: not there, not a key, or a wrong or missing passphrase (`PassphraseError`)."""
+
+
+class PassphraseError(KeyImportError):
+    """A private key has a passphrase, which is missing or wrong."""
 
 
 class HostKeyError(LibsshSessionException):

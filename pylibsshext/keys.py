@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Union
 
 from . import _core, certificates, hostkeys
 from .agent import strings
-from .errors import KeyImportError
+from .errors import KeyImportError, PassphraseError
 
 if TYPE_CHECKING:
     from . import security_keys
@@ -44,9 +44,9 @@ def load_key(text: Secret, passphrase: Secret | None, name: str = "private_key",
         return key
     encrypted = is_encrypted(text)
     if encrypted and not passphrase:
-        raise KeyImportError(f"{name} is encrypted and no passphrase was given (private_key_password)")
+        raise PassphraseError(f"{name} is encrypted and no passphrase was given (private_key_password)")
     if encrypted:
-        raise KeyImportError(f"wrong passphrase for {name} (private_key_password)")
+        raise PassphraseError(f"wrong passphrase for {name} (private_key_password)")
     raise KeyImportError(f"{name} is not a private key in OpenSSH's, PEM's or PKCS#8's format")
 
 
@@ -55,26 +55,42 @@ def load_key_file(path: str, passphrase: Secret | None, ask: Ask | None = None) 
     return load_key(read(path), passphrase, path, ask)
 
 
-def security_key(path: str, blob: bytes | None) -> security_keys.Handle | None:
-    """Return the handle in a key file whose public key is *blob*, None if it is of no security key.
+def is_security_key(blob: bytes) -> bool:
+    """Return whether a public key is one of a security key."""
+    return blob[4:].startswith(b"sk-")
 
-    One with a passphrase, which libssh keeps to itself, is refused: a handle is of no use without the device.
-    """
-    if blob is None or path.endswith(".pub") or not blob[4:].startswith(b"sk-"):
-        return None
+
+def security_key(path: str, passphrase: str | bytes | None, ask: Ask | None = None) -> security_keys.Handle:
+    """Return the handle in the key file of a security key."""
+    text = read(path)
+    if is_encrypted(text):
+        if not _core.READS_SECURITY_KEYS:
+            raise KeyImportError(
+                f"{path} has a passphrase, and libssh {_core.LIBSSH_VERSION} cannot read such keys of security keys: "
+                "load it into the agent, or take the passphrase off (ssh-keygen -p)"
+            )
+        return security_key_of(load_key(text, passphrase, path, ask), path)
+    return _handle(text, path)
+
+
+def security_key_of(key: _core.Key, name: str = "private_key") -> security_keys.Handle:
+    """Return the handle in a key of a security key that libssh has read."""
+    return _handle(key.to_openssh() or b"", name)
+
+
+def _handle(text: bytes, name: str) -> security_keys.Handle:
     from .security_keys import parse  # ctypes takes its time to load, and few have such keys
 
-    text = read(path)
     raw = _openssh_body(text)
-    if raw is None:
-        return None
-    if is_encrypted(text):
-        raise KeyImportError(f"{path} has a passphrase: load it into the agent, or take the passphrase off (ssh-keygen -p)")
-    rest = raw[len(_OPENSSH_MAGIC) :]
-    for _ in range(3):  # cipher, KDF, its options
-        rest = rest[4 + int.from_bytes(rest[:4], "big") :]
-    fields = strings(rest[4:])
-    return parse(blob, fields[1]) if len(fields) > 1 else None
+    if raw is not None:
+        rest = raw[len(_OPENSSH_MAGIC) :]
+        for _ in range(3):  # cipher, KDF, its options
+            rest = rest[4 + int.from_bytes(rest[:4], "big") :]
+        fields = strings(rest[4:])
+        handle = parse(fields[1]) if len(fields) > 1 else None
+        if handle is not None:
+            return handle
+    raise KeyImportError(f"{name} is not the key of a security key, or is damaged")
 
 
 def with_certificate(key: _core.Key, text: str | bytes, name: str = "certificate") -> _core.Key:

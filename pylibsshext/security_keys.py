@@ -36,14 +36,13 @@ class Handle(NamedTuple):
     """What a key file has of a key in a device."""
 
     type: bytes
-    blob: bytes
     application: bytes
     flags: int
     handle: bytes
 
 
-def parse(blob: bytes, private: bytes) -> Handle | None:
-    """Read the decrypted private section of a key file whose public key is *blob*; None if it is of no security key."""
+def parse(private: bytes) -> Handle | None:
+    """Read the decrypted private section of a key file; None if it is of no security key."""
     check, rest = private[:8], private[8:]
     if check[:4] != check[4:]:
         return None
@@ -55,7 +54,7 @@ def parse(blob: bytes, private: bytes) -> Handle | None:
         return None
     tail = rest[sum(4 + len(field) for field in head[:public]) :]
     fields = strings(tail[1:])
-    return Handle(head[0], blob, head[public - 1], tail[0], fields[0]) if fields else None
+    return Handle(head[0], head[public - 1], tail[0], fields[0]) if fields else None
 
 
 class _Way(Protocol):
@@ -71,23 +70,24 @@ class _Way(Protocol):
 class SecurityKey:
     """A key in a device, as one that somebody else signs with.
 
-    *ask* (the question; whether the answer is a secret) is for the PIN, *notify* tells when the device waits for a touch.
+    *load* reads its handle, which may take a passphrase, only when it is to sign.  *ask* (the question; whether the answer is a secret) is for the PIN, *notify* tells when the device waits for a touch.
     """
 
     cure = "security_key_provider"
 
     def __init__(
         self,
-        handle: Handle,
+        load: Callable[[], Handle],
+        blob: bytes,
         name: str,
         provider: str | None,
         ask: Callable[[str, bool], str | None] | None = None,
         notify: Callable[[str], Any] | None = None,
         certificate: bytes | None = None,
     ) -> None:
-        self.blob = certificate or handle.blob
+        self.blob = certificate or blob
         self.name = name
-        self._about = handle, name, provider, ask, notify
+        self._about = load, blob, name, provider, ask, notify
         self._way: _Way | None = None
 
     def certified(self, certificate: bytes) -> SecurityKey:
@@ -96,7 +96,8 @@ class SecurityKey:
 
     def sign(self, data: bytes, _flags: int) -> bytes:
         """Have the device sign."""
-        key, _, provider, _, _ = self._about
+        load, _, _, provider, _, _ = self._about
+        key = load()
         way: _Way = PluggedIn(self._tell) if provider in (None, INTERNAL) else _Middleware(provider, self._tell)
         self._way = way
         try:
@@ -115,12 +116,12 @@ class SecurityKey:
             way.cancel()
 
     def _tell(self) -> None:
-        _, name, _, _, notify = self._about
+        *_, name, _, _, notify = self._about
         if notify:
             notify(f"Touch the security key to log in with {name}")
 
     def _pin(self) -> str:
-        _, name, _, ask, _ = self._about
+        *_, name, _, ask, _ = self._about
         pin = ask(f"PIN of the security key for {name}: ", True) if ask else None
         if not pin:
             raise LibsshSessionException(f"nobody is here to give the PIN of the security key for {name}")

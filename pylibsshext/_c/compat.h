@@ -13,6 +13,8 @@
 #if LIBSSH_VERSION_INT < SSH_VERSION_INT(0, 12, 0)
 #define SSH_OPTIONS_GSSAPI_KEY_EXCHANGE 9999 /* which is no option */
 #define SSH_AUTH_METHOD_GSSAPI_KEYEX 0x0040u
+#define SSH_FILE_FORMAT_OPENSSH 0
+#define ssh_pki_export_privkey_base64_format(key, passphrase, ask, data, text, format) SSH_ERROR
 
 static inline int ssh_userauth_gssapi_keyex(ssh_session session)
 {

@@ -124,6 +124,10 @@ cdef extern from "compat.h" nogil:
     int ssh_pki_import_cert_base64(const char *b64_cert, int type, ssh_key *pkey)
     int ssh_pki_export_privkey_to_pubkey(const ssh_key privkey, ssh_key *pkey)
     int ssh_pki_export_pubkey_base64(const ssh_key key, char **b64_key)
+    int SSH_FILE_FORMAT_OPENSSH
+    int ssh_pki_export_privkey_base64_format(
+        const ssh_key privkey, const char *passphrase, void *auth_fn, void *auth_data, char **b64_key, int format
+    )
     int ssh_set_agent_socket(ssh_session session, int fd)
     int ssh_userauth_none(ssh_session session, const char *username)
     int ssh_userauth_list(ssh_session session, const char *username)

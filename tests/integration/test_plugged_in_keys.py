@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from pylibsshext import fido2
+from pylibsshext import _core, fido2
 from pylibsshext.agent import string
 from pylibsshext.errors import AuthenticationError
 from pylibsshext.session import Session
@@ -179,6 +179,30 @@ def test_pin(login, device, keys, host):
         login("pin")
     assert device.tries == 7
     works("a security key's PIN on USB (libfido2, device in software)", host)
+
+
+@pytest.mark.skipif(not _core.READS_SECURITY_KEYS, reason=f"libssh {_core.LIBSSH_VERSION} reads no such keys with a passphrase")
+def test_passphrase(login, keys, device, tmp_path):
+    """A key file with a passphrase, and one as text: it is asked for before the PIN, only if the server takes the key; a wrong one is told."""
+    locked = tmp_path / "locked"
+    shutil.copy(keys / "pin", locked)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "open sesame", "-f", locked], check=True, stdin=subprocess.DEVNULL)
+    told = []
+
+    def ask(question, secret):
+        told.append(question)
+        return "open sesame" if "Passphrase" in question else PIN
+
+    assert login(locked, prompt_callback=ask).info.auth_method == "publickey"
+    assert told == [f"Passphrase for {locked}: ", f"PIN of the security key for {locked}: "]
+    login(locked, private_key_password="open sesame", prompt_callback=lambda *_: PIN)
+    login(locked, identities=None, private_key=locked.read_text(), prompt_callback=ask)
+    login("ecdsa-sk", identities=None, private_key=(keys / "ecdsa-sk").read_text())
+    for more, expected in (({"private_key_password": "sesame"}, "wrong passphrase"), ({}, "no passphrase was given")):
+        with pytest.raises(AuthenticationError, match=expected) as caught:
+            login(locked, **more)
+        assert caught.value.keywords[0] == "private_key_password"
+        assert device.tries == 8
 
 
 def test_pin_that_is_blocked(login, device):
