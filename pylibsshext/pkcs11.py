@@ -24,9 +24,20 @@ from .security_keys import mpint
 _INITIALIZE, _SLOTS, _TOKEN_INFO, _OPEN, _CLOSE, _LOGIN = 0, 4, 6, 12, 13, 18
 _GET, _FIND_INIT, _FIND, _FIND_FINAL, _SIGN_INIT, _SIGN = 24, 26, 27, 28, 42, 43
 _FUNCTIONS = 68
-_OK, _PIN_INCORRECT, _PIN_LOCKED, _LOGGED_IN, _INITIALIZED = 0, 0xA0, 0xA4, 0x100, 0x191
-_OS_LOCKING, _SERIAL, _LOGIN_REQUIRED, _TOKEN_INITIALIZED, _USER = 2, 4, 4, 0x400, 1
+_OK, _LOGGED_IN, _INITIALIZED = 0, 0x100, 0x191
+_ERRORS = {
+    0x32: "the token was taken out",
+    0xA0: "the PIN of the token is wrong",
+    0xA2: "the PIN of the token is wrong: it has another length",
+    0xA3: "the PIN of the token has expired",
+    0xA4: "the PIN of the token is locked",
+    0xE0: "the token was taken out",
+    0x101: "the token wants its PIN",
+    0x102: "the token has no PIN yet",
+}
+_OS_LOCKING, _SERIAL, _LOGIN_REQUIRED, _TOKEN_INITIALIZED, _USER, _FOR_ONE_SIGNATURE = 2, 4, 4, 0x400, 1, 2
 _CLASS, _LABEL, _KEY_TYPE, _ID, _MODULUS, _EXPONENT, _EC_PARAMS, _EC_POINT = 0, 3, 0x100, 0x102, 0x120, 0x122, 0x180, 0x181
+_ALWAYS_AUTHENTICATE = 0x202
 _PUBLIC, _PRIVATE = 2, 3
 _RSA, _EC = 0, 3
 _RSA_PKCS, _ECDSA = 1, 0x1041
@@ -122,12 +133,8 @@ class Module:
     def call(self, function: int, *arguments: Any) -> None:
         """Call a function by its place in the list; numbers are passed as CK_ULONG."""
         code = self._code(function, *arguments)
-        if code == _PIN_INCORRECT:
-            raise LibsshSessionException("the PIN of the token is wrong")
-        if code == _PIN_LOCKED:
-            raise LibsshSessionException("the PIN of the token is locked")
         if code not in (_OK, _LOGGED_IN):
-            raise LibsshSessionException(f"the PKCS#11 token failed: error {code:#x}")
+            raise LibsshSessionException(_ERRORS.get(code, f"the PKCS#11 token failed: error {code:#x}"))
 
     def slots(self, wanted: bytes | None) -> Iterator[tuple[int, str, bool]]:
         """Yield number, label, and whether it wants a login, of the slots with a token (labelled *wanted*)."""
@@ -148,11 +155,15 @@ class Module:
         self.call(_OPEN, slot, _SERIAL, c_void_p(), c_void_p(), byref(handle))
         try:
             if pin is not None:
-                secret = pin().encode()
-                self.call(_LOGIN, handle, _USER, secret, len(secret))
+                self.login(handle, _USER, pin())
             yield handle
         finally:
             self._code(_CLOSE, handle)
+
+    def login(self, session: c_ulong, user: int, pin: str) -> None:
+        """Log in, to the token or, after the beginning of a signature, for that alone."""
+        secret = pin.encode()
+        self.call(_LOGIN, session, user, secret, len(secret))
 
     def find(self, session: c_ulong, **wanted: bytes | None) -> list[int]:
         """Return the objects with these attributes: ``kind``, ``label``, ``id``."""
@@ -177,12 +188,20 @@ class Module:
         self.call(_GET, session, key, byref(attribute), 1)
         return buffer.raw[: attribute.length]
 
-    def sign(self, session: c_ulong, key: int, mechanism: int, data: bytes) -> bytes:
-        """Return a signature of the token's."""
+    def sign(self, session: c_ulong, key: int, mechanism: int, data: bytes, pin: Callable[[], str]) -> bytes:
+        """Return a signature of the token's; *pin* is for a key that wants one for each of them."""
         self.call(_SIGN_INIT, session, byref(_Mechanism(mechanism)), key)
+        if self._always_authenticates(session, key):
+            self.login(session, _FOR_ONE_SIGNATURE, pin())
         buffer, length = ctypes.create_string_buffer(_MOST), c_ulong(_MOST)
         self.call(_SIGN, session, data, len(data), buffer, byref(length))
         return buffer.raw[: length.value]
+
+
+    def _always_authenticates(self, session: c_ulong, key: int) -> bool:
+        yes = c_ubyte()
+        attribute = _Attribute(_ALWAYS_AUTHENTICATE, ctypes.addressof(yes), 1)
+        return self._code(_GET, session, key, byref(attribute), 1) == _OK and bool(yes.value)  # a token need not know it
 
 
 class TokenKey:
@@ -197,13 +216,14 @@ class TokenKey:
         id_: bytes,
         blob: bytes,
         hash_: str,
-        pin: Callable[[], str] | None,
+        wants_login: bool,
+        pin: Callable[[], str],
         name: str,
         shown: bytes | None = None,
     ) -> None:
         self.blob = shown or blob
         self.name = name
-        self._about = module, slot, id_, blob, hash_, pin, name
+        self._about = module, slot, id_, blob, hash_, wants_login, pin, name
 
     def certified(self, certificate: bytes) -> TokenKey:
         """Return the key with a certificate."""
@@ -214,17 +234,17 @@ class TokenKey:
 
     def sign(self, data: bytes, flags: int) -> bytes:
         """Have the token sign."""
-        module, slot, id_, blob, hash_, pin, name = self._about
-        with module.session(slot, pin) as session:
+        module, slot, id_, blob, hash_, wants_login, pin, name = self._about
+        with module.session(slot, pin if wants_login else None) as session:
             found = module.find(session, kind=_number(_PRIVATE), id=id_)
             if not found:
                 raise LibsshSessionException(f"the token has no private key for {name}")
             if hash_:
-                raw = module.sign(session, found[0], _ECDSA, hashlib.new(hash_, data).digest())
+                raw = module.sign(session, found[0], _ECDSA, hashlib.new(hash_, data).digest(), pin)
                 half = len(raw) // 2
                 return string(blob[4 : 4 + blob[3]]) + string(string(mpint(raw[:half])) + string(mpint(raw[half:])))
             kind, digest, info = _SIGNATURES.get(flags, _SIGNATURES[0])
-            raw = module.sign(session, found[0], _RSA_PKCS, info + hashlib.new(digest, data).digest())
+            raw = module.sign(session, found[0], _RSA_PKCS, info + hashlib.new(digest, data).digest(), pin)
             return string(kind) + string(raw)
 
 
@@ -236,7 +256,7 @@ def keys(uri: Uri, provider: str | None, ask: Callable[[str, bool], str | None] 
     module = Module(path)
     found = []
     for slot, token, wants_login in module.slots(uri.token):
-        pin = _Pin(uri, token, ask) if wants_login else None
+        pin = _Pin(uri, token, ask)
         with module.session(slot) as session:
             for key in module.find(session, kind=_number(_PUBLIC), label=uri.label, id=uri.id):
                 public = _public(module, session, key)
@@ -244,7 +264,7 @@ def keys(uri: Uri, provider: str | None, ask: Callable[[str, bool], str | None] 
                     blob, hash_ = public
                     label = module.attribute(session, key, _LABEL).decode(errors="replace")
                     id_ = module.attribute(session, key, _ID)
-                    found.append(TokenKey(module, slot, id_, blob, hash_, pin, f"the token {token}'s {label}"))
+                    found.append(TokenKey(module, slot, id_, blob, hash_, wants_login, pin, f"the token {token}'s {label}"))
     if not found:
         raise KeyImportError(f"{uri.name}: no token has such a key")
     return found

@@ -77,7 +77,7 @@ def keys(provider, askpass):
 
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory):
-    """A SoftHSM token with an RSA and an EC key; the environment to use it in, and their public keys."""
+    """A SoftHSM token with an RSA and an EC key, and one that wants the PIN for each signature; how to use it, and the public keys."""
     if not os.path.exists(SOFTHSM):
         missing("softhsm2")
     directory = tmp_path_factory.mktemp("hsm")
@@ -96,7 +96,22 @@ def tokens(tmp_path_factory):
         run("softhsm2-util", "--import", pem, *where, **environment)
         key.unlink()
         pem.unlink()
-    return environment, public
+    login = ("--module", SOFTHSM, "--login", "--pin", PIN)
+    run(
+        "pkcs11-tool",
+        *login,
+        "-k",
+        "--key-type",
+        "EC:prime256v1",
+        "--label",
+        "each time",
+        "--id",
+        "03",
+        "--always-auth",
+        **environment,
+    )
+    listed = [line for line in run("ssh-keygen", "-D", SOFTHSM, **environment).splitlines() if line.endswith(" each time")]
+    return environment, [*public, " ".join(listed[0].split()[:2])]
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +182,7 @@ def test_no_provider(host, connect, keys, tmp_path):
 def test_token_in_the_agent(host, connect, agent, askpass, tmp_path, tokens):
     """The keys of a PKCS#11 token that the agent uses log in; a .pub file names one of them."""
     run("ssh-add", "-q", "-s", SOFTHSM, **askpass)
-    for number, public in enumerate(tokens[1]):
+    for number, public in enumerate(tokens[1][:2]):
         file = tmp_path / f"{number}.pub"
         file.write_text(f"{public} token\n")
         assert connect(host, private_key=None, identities=[str(file)]).info.auth_method == "publickey"
@@ -191,6 +206,22 @@ def test_token(host, connect, tokens, monkeypatch):
     assert connect(host, **apart).info.auth_method == "publickey"
     assert asked == [("PIN of the token lab: ", True)] * 2
     works("PKCS#11 tokens without an agent (SoftHSM)", host)
+
+
+def test_token_that_wants_the_pin_each_time(host, connect, tokens, monkeypatch):
+    """A key with CKA_ALWAYS_AUTHENTICATE gets the PIN once more for the signature; a person is asked once."""
+    monkeypatch.setenv("SOFTHSM2_CONF", tokens[0]["SOFTHSM2_CONF"])
+    asked = []
+
+    def ask(question, secret):
+        asked.append((question, secret))
+        return PIN
+
+    uri = f"pkcs11:token=lab;object=each%20time?module-path={SOFTHSM}"
+    assert connect(host, private_key=None, identities=[uri], prompt_callback=ask).info.auth_method == "publickey"
+    assert asked == [("PIN of the token lab: ", True)]
+    connect(host, private_key=None, identities=[f"{uri}&pin-value={PIN}"])
+    works("a PKCS#11 key that wants its PIN for each signature (SoftHSM)", host)
 
 
 def test_token_that_fails(host, connect, tokens, monkeypatch, tmp_path):
