@@ -60,7 +60,7 @@ def is_security_key(blob: bytes) -> bool:
     return blob[4:].startswith(b"sk-")
 
 
-def security_key(path: str, passphrase: str | bytes | bytearray | None, ask: Ask | None = None) -> security_keys.Handle:
+def security_key(path: str, passphrase: Secret | None, ask: Ask | None = None) -> security_keys.Handle:
     """Return the handle in the key file of a security key."""
     text = read(path)
     if is_encrypted(text):

@@ -197,7 +197,6 @@ class Module:
         self.call(_SIGN, session, data, len(data), buffer, byref(length))
         return buffer.raw[: length.value]
 
-
     def _always_authenticates(self, session: c_ulong, key: int) -> bool:
         yes = c_ubyte()
         attribute = _Attribute(_ALWAYS_AUTHENTICATE, ctypes.addressof(yes), 1)
