@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from . import security_keys
 
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
+# What keys in that format may be encrypted with. libssh takes any cipher that it has for sessions, and crashes at those with tags.
+_CIPHERS = ("none", "3des-cbc", *(f"aes{bits}-{mode}" for bits in (128, 192, 256) for mode in ("cbc", "ctr")))
 _OPENSSH_BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 
 
@@ -37,9 +39,16 @@ def load_key(text: Secret, passphrase: Secret | None, name: str = "private_key",
 
     If it needs a passphrase, and none is given, *ask* is asked.
     """
+    if not isinstance(text, (str, bytes, bytearray)):
+        raise TypeError(f"{name} must be str or bytes, not {type(text).__name__}")
+    cipher = _cipher(text)
+    if cipher and cipher not in _CIPHERS:
+        raise KeyImportError(
+            f"{name} is encrypted with {cipher}, which libssh cannot read: ssh-keygen -p -Z aes256-ctr changes that"
+        )
     if not passphrase and ask is not None and is_encrypted(text):
         passphrase = ask(f"Passphrase for {name}: ", True)
-    key = _core.Key.from_text(text, passphrase)
+    key = _core.Key.from_text(text, passphrase) if cipher != "" else None
     if key is not None:
         return key
     encrypted = is_encrypted(text)
@@ -145,14 +154,23 @@ def public_blob(path: str) -> bytes | None:
 
 def is_encrypted(text: Secret) -> bool:
     """Return whether a private key needs a passphrase."""
+    cipher = _cipher(text)
+    if cipher is None:
+        return b"ENCRYPTED" in (text.encode() if isinstance(text, str) else text)
+    return cipher not in ("", "none")
+
+
+def _cipher(text: Secret) -> str | None:
+    """Return what a key in OpenSSH's own format is encrypted with, "" if that cannot be read; None for other formats."""
     data = text.encode() if isinstance(text, str) else text
     begin = data.find(_OPENSSH_BEGIN)
+    if begin < 0:
+        return None
     # No more than the head, which is no secret, is copied.
-    head = bytes(data[begin + len(_OPENSSH_BEGIN) : begin + len(_OPENSSH_BEGIN) + 48]) if begin >= 0 else b""
-    raw = _decoded(b"".join(head.split())[:32]) or b""
-    if raw.startswith(_OPENSSH_MAGIC):
-        return not raw[len(_OPENSSH_MAGIC) :].startswith(b"\0\0\0\x04none")
-    return b"ENCRYPTED" in data
+    head = bytes(data[begin + len(_OPENSSH_BEGIN) : begin + len(_OPENSSH_BEGIN) + 80])
+    raw = _decoded(b"".join(head.split())[:64]) or b""
+    names = strings(raw[len(_OPENSSH_MAGIC) :]) if raw.startswith(_OPENSSH_MAGIC) else []
+    return names[0].decode("ascii", "replace") if names else ""
 
 
 def key_fingerprint(key: _core.Key) -> str:

@@ -114,6 +114,10 @@ def test_method_names():
     assert len(auth.method_names(-1)) == len(_core.METHODS)
 
 
+def _keygen(*arguments):
+    subprocess.run(["ssh-keygen", "-q", *map(str, arguments)], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+
+
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
 @pytest.mark.parametrize("form", ["RFC4716", "PEM", "PKCS8"])
 def test_formats_of_keys(tmp_path, kind, form):
@@ -143,6 +147,25 @@ def test_encrypted_keys(tmp_path, kind, form):
     for none in (None, "", b""):
         with pytest.raises(KeyImportError, match="no passphrase was given"):
             keys.load_key(text, none)
+
+
+@pytest.mark.parametrize("cipher", ["3des-cbc", "aes128-cbc", "aes256-cbc", "aes192-ctr", "aes256-ctr"])
+def test_ciphers_of_keys(tmp_path, cipher):
+    """What ssh-keygen can encrypt a key with is read."""
+    path = tmp_path / "key"
+    _keygen("-t", "ed25519", "-Z", cipher, "-N", "phrase", "-f", path)
+    assert keys.load_key(path.read_bytes(), "phrase") is not None
+
+
+@pytest.mark.parametrize("cipher", ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"])
+def test_ciphers_that_crash_libssh(tmp_path, cipher):
+    """A key that is encrypted with a cipher at which libssh crashes does not get there; the error says how to change it."""
+    path = tmp_path / "key"
+    _keygen("-t", "ed25519", "-Z", cipher, "-N", "phrase", "-f", path)
+    assert keys.is_encrypted(path.read_bytes())
+    for text in (path.read_bytes(), path.read_text(), bytearray(path.read_bytes())):
+        with pytest.raises(KeyImportError, match=f"is encrypted with {cipher}, .*: ssh-keygen -p -Z aes256-ctr"):
+            keys.load_key(text, "phrase")
 
 
 @pytest.mark.parametrize("text", [b"", "", b"junk", b"-----BEGIN RSA PRIVATE KEY-----\njunk\n", b"\xff" * 10_000])
