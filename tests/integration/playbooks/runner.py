@@ -134,7 +134,7 @@ class Ansible:
         environment = self.environment | popen.pop("environment", {})
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} | popen
         command = [shutil.which(program, path=environment["PATH"]) or program, *arguments]
-        return subprocess.Popen(command, cwd=self.directory, env=environment, errors="backslashreplace", **options)
+        return subprocess.Popen(command, env=environment, errors="backslashreplace", **{"cwd": self.directory} | options)
 
     def play(self, tasks: str | Path, *arguments: str, quiet: bool = True, timeout: float = 120, **popen: Any) -> Outcome:
         """Run ansible-playbook to its end; *quiet* asserts that nothing but results is shown."""

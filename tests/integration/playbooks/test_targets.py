@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The integration targets, as ``ansible-test integration`` runs them, and by itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.lab.fixtures import missing
+
+from .runner import ROOT, Ansible
+
+TARGETS = ROOT / "tests/integration/targets"
+NAMES = sorted(path.name for path in TARGETS.glob("libssh_*"))
+PLAY = "- hosts: testhost\n  roles: [{role}]\n"
+
+
+@pytest.fixture
+def testhost(bare_ansible: Ansible) -> Ansible:
+    """An Ansible whose one host is this machine, as that of ``ansible-test`` is."""
+    bare_ansible.hosts["testhost"] = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+    }
+    bare_ansible.environment["ANSIBLE_ROLES_PATH"] = str(TARGETS)
+    return bare_ansible
+
+
+def test_against_containers(testhost: Ansible, container_host):
+    """All targets pass against an sshd in a container, one after the other."""
+    testhost.add(container_host(), "server", ansible_user="ansible")
+    outcome = testhost.passes(PLAY.format(role=", ".join(NAMES)), "--limit", "testhost", timeout=180)
+    recap = outcome.recap("testhost")
+    assert set(recap) == {"ok", "changed", "skipped"}
+    assert recap["skipped"] == outcome.text.count("Start a server"), outcome.text
+
+
+def test_by_ansible_test(bare_ansible: Ansible, tmp_path: Path):
+    """`ansible-test integration` knows all of them; one that it runs starts a server of its own, and leaves nothing of it behind."""
+    if not os.environ.get("NETCOMMON_COLLECTIONS"):
+        missing("an installed collection (NETCOMMON_COLLECTIONS)")
+    # Outside of the checkout, whose files ansible-test would look for otherwise.
+    collection = tmp_path / "ansible_collections/ansible/netcommon"
+    shutil.copytree(Path(os.environ["NETCOMMON_COLLECTIONS"], "ansible_collections/ansible/netcommon"), collection)
+    shutil.copytree(TARGETS, collection / "tests/integration/targets")
+    before = set(Path("/tmp").glob("libssh-*"))
+    options = {"cwd": collection, "quiet": False, "timeout": 300}
+    listed = bare_ansible.run("ansible-test", "integration", "--list-targets", **options).text.splitlines()
+    assert {*NAMES, "connection_libssh"} <= set(listed)
+    one = ("--local", "--python", "default", "libssh_scp")
+    done = bare_ansible.run("ansible-test", "integration", "--color", "no", *one, **options)
+    assert done.rc == 0, done.text
+    assert done.text.count("PLAY RECAP") == 1
+    assert set(Path("/tmp").glob("libssh-*")) == before
