@@ -386,18 +386,26 @@ def _read_failures() -> Iterator[None]:
 
 
 def run(
-    channel: Channel, command: str | bytes, stdin: Any, env: Mapping[str, str] | None, pty: bool, timeout: float | None
+    channel: Channel,
+    command: str | bytes,
+    stdin: Any,
+    env: Mapping[str, str] | None,
+    pty: bool,
+    timeout: float | None,
+    deadline: float | None,
 ) -> Completed:
-    """Run *command* on the fresh *channel* to its end."""
-    deadline = deadline_after(timeout)
+    """Run *command* on the fresh *channel* to its end, or to the *deadline*, which is *timeout* after its beginning."""
+
+    def left() -> float | None:
+        return None if deadline is None else max(0.0, deadline - time.monotonic())
+
     for name, value in (env or {}).items():
         channel.set_env(name, value)
     if pty:
         channel.request_pty()
-    channel.request_exec(command, timeout)
-    left = None if deadline is None else max(0.0, deadline - time.monotonic())
+    channel.request_exec(command, left())
     try:
-        stdout, stderr = channel.communicate(stdin, left, eof=not pty)
+        stdout, stderr = channel.communicate(stdin, left(), eof=not pty)
     except LibsshChannelTimeout as exc:
         text = f"the command did not end within {timeout:g} s"
         raise LibsshChannelTimeout(text, exc.stdout, exc.stderr) from exc.__cause__

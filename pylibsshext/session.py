@@ -577,10 +577,10 @@ class Session:
         """Send something that keeps the connection known to what is in between."""
         self._core.send_keepalive()
 
-    def open_core_channel(self) -> _core.Channel:
-        """Open a channel for what builds on one; everybody else wants `new_channel`."""
+    def open_core_channel(self, timeout: float | None = None) -> _core.Channel:
+        """Open a channel for what builds on one, within *timeout* seconds at most; everybody else wants `new_channel`."""
         core = _core.Channel(self._core)
-        core.open_session(deadline_after(self._open_timeout))
+        core.open_session(deadline_after(self._open_timeout if timeout is None else min(timeout, self._open_timeout)))
         return core
 
     def open_forward(self, host: str, port: int, timeout: float | None = None) -> _core.Channel:
@@ -626,8 +626,9 @@ class Session:
         pseudo-terminal, which joins stderr to stdout.  After *timeout* seconds `LibsshChannelTimeout` carries the output so
         far, and the command is hung up on.  An exit status that is not 0 is not an exception.
         """
-        with self.new_channel() as channel:
-            return channels.run(channel, command, stdin, env, pty, timeout)
+        deadline = deadline_after(timeout)
+        with Channel(self, self.open_core_channel(timeout)) as channel:
+            return channels.run(channel, command, stdin, env, pty, timeout, deadline)
 
     def sftp(self) -> SFTP:
         """Start the SFTP subsystem."""

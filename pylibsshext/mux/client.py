@@ -238,8 +238,9 @@ class MuxSession:
         timeout: float | None = None,
     ) -> Completed:
         """Run *command* to its end; see ``Session.exec_command``."""
+        deadline = channels.deadline_after(timeout)
         with self.new_channel() as channel:
-            return channels.run(channel, command, stdin, env, pty, timeout)
+            return channels.run(channel, command, stdin, env, pty, timeout, deadline)
 
     def sftp(self) -> MuxSFTP:
         """Use the holder's SFTP client."""

@@ -53,10 +53,10 @@ class HolderSession(Session):
     def _connected_hop(self, keywords: dict[str, Any]) -> Hop:
         return self._lease_hop(keywords, self)
 
-    def open_core_channel(self) -> _core.Channel:
+    def open_core_channel(self, timeout: float | None = None) -> _core.Channel:
         """Open a channel; `Refused` if the server has the word to say no."""
         try:
-            return super().open_core_channel()
+            return super().open_core_channel(timeout)
         except LibsshChannelException as exc:
             if type(exc) is LibsshChannelException and self.is_connected:
                 raise Refused(exc.message) from exc
