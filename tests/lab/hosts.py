@@ -10,6 +10,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,7 +204,10 @@ class Host(abc.ABC):
     def known_hosts_file(self) -> Path:
         """A file with `known_hosts`."""
         path = self.directory / f"known_hosts-{self.address}-{self.port}"
-        path.write_text(self.known_hosts)
+        if not path.exists() or path.read_text() != self.known_hosts:  # somebody may be reading it
+            new = path.with_name(f"{path.name}.{threading.get_ident()}")
+            new.write_text(self.known_hosts)
+            new.replace(path)
         return path
 
     def at(self, address: str, port: int) -> Host:
