@@ -87,7 +87,7 @@ def test_relay_delays(server: tuple[str, int], rtt: float) -> None:
 
 
 def test_relay_throughput(server: tuple[str, int]) -> None:
-    """Over a delayed relay pass 500 MB/s and more, unchanged in number."""
+    """Over a delayed relay pass 250 MB/s and more, unchanged in number; twice as many with a core of its own."""
     blob = bytes(1 << 20)
     with Relay(server, rtt=0.05) as link, connect(link) as connection:
         connection.sendall(b"s")
@@ -98,7 +98,7 @@ def test_relay_throughput(server: tuple[str, int]) -> None:
         assert int(connection.recv(100)) == 1000 << 20
         seconds = time.perf_counter() - start
         assert link.stats()["up"] == (1000 << 20) + 1
-    assert (1000 << 20) / seconds > 500e6
+    assert (1000 << 20) / seconds > 250e6
 
 
 def test_relay_rate_and_chunks(server: tuple[str, int]) -> None:
