@@ -385,6 +385,16 @@ def _read_failures() -> Iterator[None]:
         raise LibsshChannelReadFailure(exc.message) from exc
 
 
+def start_shell(channel: Channel) -> Channel:
+    """Return the fresh *channel* with a login shell on it; close it if there can be none."""
+    try:
+        channel.request_shell()
+    except BaseException:
+        channel.close()
+        raise
+    return channel
+
+
 def run(
     channel: Channel,
     command: str | bytes,

@@ -599,13 +599,7 @@ class Session:
 
     def new_shell_channel(self) -> Channel:
         """Open a channel with a login shell on a pseudo-terminal."""
-        channel = self.new_channel()
-        try:
-            channel.request_shell()
-        except BaseException:
-            channel.close()
-            raise
-        return channel
+        return channels.start_shell(self.new_channel())
 
     def invoke_shell(self) -> Channel:
         """Do the same as `new_shell_channel`."""

@@ -220,9 +220,7 @@ class MuxSession:
 
     def new_shell_channel(self) -> Channel:
         """Open a channel with a login shell on a pseudo-terminal."""
-        channel = self.new_channel()
-        channel.request_shell()
-        return channel
+        return channels.start_shell(self.new_channel())
 
     def invoke_shell(self) -> Channel:
         """Do the same as `new_shell_channel`."""
