@@ -56,6 +56,9 @@ LEGACY = {
     "macs": "hmac-sha1",
 }
 
+# What libssh can, but has not in its own list of what it logs in with.
+FORGOTTEN = "+sk-ssh-ed25519-cert-v01@openssh.com"
+
 # What libssh 0.10 supports, which cannot be asked.
 USUAL_HOST_KEYS = (
     "ssh-ed25519,ecdsa-sha2-nistp521,ecdsa-sha2-nistp384,ecdsa-sha2-nistp256,"

@@ -294,6 +294,8 @@ class Session:
         # libssh 0.10 neither tells its list nor takes changes of it.
         if usual is not None and "ciphers" not in settings and options.preferred_ciphers():
             options.apply(self._core, "ciphers", options.preferred_ciphers())
+        if usual is not None and "publickey_accepted_algorithms" not in settings:
+            options.apply(self._core, "publickey_accepted_algorithms", options.FORGOTTEN)
         if settings.get("legacy_algorithms"):
             for name in options.LEGACY:
                 options.apply(self._core, name, options.with_legacy(name, settings.get(name) or self.get_ssh_options(name)))

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -240,6 +242,55 @@ def test_token_that_fails(host, connect, tokens, monkeypatch, tmp_path):
         with pytest.raises(AuthenticationError, match=text) as caught:
             connect(host, private_key=None, identities=[uri])
         assert "98765" not in str(caught.value)
+
+
+def test_every_attempt_is_told_of(new_sshd, connect, agent, keys, provider, tokens, lab, tmp_path, monkeypatch):
+    """A login that fails with keys of all kinds lists them in order: method, key and whence with its SHA256, answer, and methods left."""
+    host = new_sshd(authorized_keys="", sshd_config="MaxAuthTries 30\nGSSAPIAuthentication yes")
+    monkeypatch.setenv("SOFTHSM2_CONF", tokens[0]["SOFTHSM2_CONF"])
+    monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path}/none")
+    for name in ("file", "ca", "agents"):
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name)
+    for name in ("ecdsa-sk", "ecdsa-sk.pub"):
+        shutil.copy(keys / name, tmp_path)
+    for name in ("file", "ecdsa-sk"):
+        run("ssh-keygen", "-q", "-s", tmp_path / "ca", "-I", "me", "-n", "me", "-V", "-2d:-1d", f"{tmp_path / name}.pub")
+    agents.load(agent, tmp_path / "agents")
+    uri = f"pkcs11:token=lab;object=lab%20rsa?module-path={SOFTHSM}&pin-value={PIN}"
+    identities = [str(tmp_path / "file"), str(tmp_path / "ecdsa-sk"), str(keys / "ed25519-sk"), uri, str(tmp_path / "none")]
+    with pytest.raises(AuthenticationError) as caught:
+        connect(
+            host,
+            private_key=None,
+            identities=identities,
+            security_key_provider=str(provider),
+            agent=True,
+            password="wrong",
+            gss_auth=True,
+        )
+    hashed = r"SHA256:[\w+/]{43}"
+    denied = r": denied \(methods left: password, publickey, keyboard-interactive.*\)"
+    expired = r"; it expired on [\d-]+ [\d:]+ UTC\)"
+    here = re.escape(str(tmp_path))
+    for line, expected in zip_longest(
+        caught.value.attempts,
+        (
+            "gssapi-with-mic: there is no ticket for this host .*",
+            rf"publickey \(certificate {here}/file-cert.pub of {hashed}{expired}{denied}",
+            rf"publickey \({here}/file {hashed}\){denied}",
+            rf"publickey \({here}/ecdsa-sk with certificate {here}/ecdsa-sk-cert.pub of {hashed}{expired}{denied}",
+            rf"publickey \({here}/ecdsa-sk {hashed}\){denied}",
+            rf"publickey \({re.escape(str(keys))}/ed25519-sk {hashed}\){denied}",
+            rf"publickey \(the token lab's lab rsa {hashed}\){denied}",
+            rf"publickey \({here}/none\): reading {here}/none failed: No such file or directory",
+            f"password{denied}",
+            f"keyboard-interactive{denied}",
+            rf"publickey \(the agent's .* {hashed}\){denied}",
+        ),
+    ):
+        assert re.fullmatch(expected or "no more", line or "none"), line
+    assert "password" in caught.value.methods_left
+    assert {"gssapi_server_identity", "identities", "user", "password", "kbdint_answers"} <= set(caught.value.keywords)
 
 
 TASKS = """

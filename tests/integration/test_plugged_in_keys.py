@@ -40,6 +40,12 @@ KEYS = {
 }
 
 
+not_with_0_10 = pytest.mark.skipif(
+    _core.LIBSSH_VERSION.startswith("0.10."),
+    reason="libssh 0.10 has not this kind of certificates in its list, and takes no additions",
+)
+
+
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     """A libfido2 that finds our devices."""
@@ -148,6 +154,25 @@ def test_no_touch(login, device):
     with nobody_near(device):
         login("silent", notify_callback=told.append)
     assert (told, device.asked) == ([], 0)
+
+
+@pytest.mark.parametrize("kind", [pytest.param("ed25519-sk", marks=not_with_0_10), "ecdsa-sk"])
+def test_certificate(new_sshd, connect, keys, device, tmp_path, kind):
+    """A certificate beside the key file logs in where the key alone is not known."""
+    for name in (kind, f"{kind}.pub"):
+        shutil.copy(keys / name, tmp_path)
+    for words in (
+        ["-t", "ed25519", "-N", "", "-f", tmp_path / "ca"],
+        ["-s", tmp_path / "ca", "-I", "me", "-n", "root", f"{tmp_path / kind}.pub"],
+    ):
+        subprocess.run(["ssh-keygen", "-q", *words], check=True, stdin=subprocess.DEVNULL)
+    host = new_sshd(sshd_config=f"TrustedUserCAKeys {tmp_path / 'ca'}.pub")
+    login = {"private_key": None, "identities": [str(tmp_path / kind)], "agent": False}
+    assert connect(host, **login).info.auth_method == "publickey"
+    (tmp_path / f"{kind}-cert.pub").unlink()
+    with pytest.raises(AuthenticationError, match="denied"):
+        connect(host, **login)
+    works(f"{kind} with a certificate", host)
 
 
 def test_usual_file(login, keys, device, tmp_path, monkeypatch):
