@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import resource
@@ -120,7 +121,8 @@ class Holder:
         sock.setblocking(True)
         with self._counting:
             self._clients += 1
-        threading.Thread(target=self._serve, args=(sock,), name="client", daemon=True).start()
+        # Not by a Thread, here and in `job`: its start() waits until the new thread runs, and there is one for each task of Ansible's.
+        _thread.start_new_thread(self._serve, (sock,))
         return True
 
     def _serve(self, sock: socket.socket) -> None:

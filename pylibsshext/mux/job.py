@@ -7,6 +7,7 @@ that does not read fills its own pipe, then its channel's window, and nobody els
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import fcntl
 import os
@@ -45,7 +46,7 @@ class Run:
 
     def start(self) -> None:
         """Begin to hand on the output."""
-        threading.Thread(target=self._pump, name="output", daemon=True).start()
+        _thread.start_new_thread(self._pump, ())
 
     def _tell(self, event: dict[str, Any]) -> None:
         """Tell the client, or keep it for the one who takes the channel over."""
@@ -107,7 +108,7 @@ class Run:
 
     def feed(self, fd: int) -> None:
         """Send what comes out of *fd* to the command, and its end."""
-        threading.Thread(target=self._feed, args=(fd,), name="input", daemon=True).start()
+        _thread.start_new_thread(self._feed, (fd,))
 
     def _feed(self, fd: int) -> None:
         try:

@@ -12,7 +12,7 @@ import json
 import os
 import stat
 import sys
-import tempfile
+from collections.abc import Iterator
 
 from .protocol import VERSION, MuxUnavailable
 
@@ -86,15 +86,15 @@ def directory(create: bool = True) -> Directory:
     raise MuxUnavailable(f"there is no safe place for the connection holder's socket: {'; '.join(problems)}")
 
 
-def _candidates() -> list[str]:
-    found = []
+def _candidates() -> Iterator[str]:
     runtime, home = os.environ.get("XDG_RUNTIME_DIR"), os.path.expanduser("~")
     if runtime and os.path.isabs(runtime):
-        found.append(os.path.join(runtime, _NAME))
+        yield os.path.join(runtime, _NAME)
     if os.path.isabs(home) and home != "/":
-        found.append(os.path.join(home, ".cache", _NAME))
-    found.append(os.path.join(tempfile.gettempdir(), f"{_NAME}-{os.geteuid()}"))
-    return found
+        yield os.path.join(home, ".cache", _NAME)
+    import tempfile  # seldom needed, and the holder starts without it
+
+    yield os.path.join(tempfile.gettempdir(), f"{_NAME}-{os.geteuid()}")
 
 
 def environment() -> dict[str, str]:

@@ -242,7 +242,7 @@ def test_a_read_only_home_leaves_the_temporary_directory(tmp_path, monkeypatch):
     monkeypatch.delenv(paths.OVERRIDE, raising=False)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(paths.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "tmp"))
     directory = paths.directory()
     directory.close()
     assert directory.path == str(tmp_path / f"tmp/pylibsshext-{os.geteuid()}")
