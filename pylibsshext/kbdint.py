@@ -67,6 +67,10 @@ class Answers:
             self._table = [(re.compile(pattern), answer) for pattern, answer in (table or {}).items()]
         except re.error as exc:
             raise LibsshSessionException(f"kbdint_answers: {exc.pattern!r} is not a regular expression: {exc}") from exc
+        for pattern, answer in self._table:
+            if answer is not None and not isinstance(answer, (str, bytes, bytearray, Mapping)):
+                what = f"{pattern.pattern!r} is no text, but {type(answer).__name__}"  # YAML's 0123 is 83, and its yes is true
+                raise LibsshSessionException(f"kbdint_answers: the answer to {what}: put it in quotes")
 
     @property
     def knows_any(self) -> bool:
@@ -86,6 +90,8 @@ class Answers:
         if self._callback is None:
             raise LibsshSessionException(_unanswered([prompt for prompt, _ in open_ones], again, instruction))
         replies = self._callback(name, instruction, open_ones)
+        if not isinstance(replies, (list, tuple)):
+            raise TypeError(f"kbdint_callback must return a list of answers, not {type(replies).__name__}")
         if len(replies) != len(open_ones):
             raise LibsshSessionException(f"{len(open_ones)} prompts got {len(replies)} answers")
         rest = iter(replies)

@@ -132,6 +132,32 @@ def test_prompts(bad_server, connect):
     assert asked[1][2] == [("Favourite colour? ", True)]
 
 
+def test_empty_answers(bad_server, connect):
+    """An empty answer is an answer, and a round without questions is gone through."""
+    rounds = (
+        Round((), "", "This system is for authorised users."),
+        Round((("Press return: ", True, ""), ("Domain (empty for none): ", True, ""))),
+        Round((("Password: ", False, "s3cret"), ("Tenant number: ", True, "4711"))),
+    )
+    host = bad_server(factors=("keyboard-interactive",), rounds=rounds)
+    answers = {"Press return": "", "Domain": "", "Tenant": "4711"}
+    session = connect(host, private_key=None, password="s3cret", kbdint_answers=answers)
+    assert session.info.auth_method == "keyboard-interactive"
+
+    def answer(_name, _instruction, prompts):
+        return ["" if "Press" in prompt or "Domain" in prompt else "4711" for prompt, _ in prompts]
+
+    connect(host, private_key=None, password="s3cret", kbdint_callback=answer)
+
+
+@pytest.mark.parametrize("answers", [None, [None], ["one", "two"], 5, [object()]])
+def test_callback_that_answers_nonsense(bad_server, connect, answers):
+    """What is no list of texts, one for each prompt, is an error that does not repeat it."""
+    host = bad_server(factors=("keyboard-interactive",))
+    with pytest.raises((AuthenticationError, TypeError), match="answer"):
+        connect(host, private_key=None, kbdint_callback=lambda *_: answers)
+
+
 @pytest.mark.parametrize(
     ("prompt", "expected"),
     [

@@ -83,6 +83,13 @@ def test_a_callback_that_answers_too_little():
         kbdint.Answers(None, callback=lambda *_: ["one"])("", "", prompts("a", "b"))
 
 
+@pytest.mark.parametrize("answer", [83, True, 1.5, ["a"]])
+def test_answers_that_are_no_text(answer):
+    """What YAML made of an answer without quotes is not what was written: it is refused, and not repeated."""
+    with pytest.raises(LibsshSessionException, match=f"'code' is no text, but {type(answer).__name__}: put it in quotes"):
+        kbdint.Answers(None, table={"code": answer})
+
+
 def test_a_table_that_is_no_regular_expression():
     """Is named, before anything is connected."""
     with pytest.raises(LibsshSessionException, match=r"'\(' is not a regular expression"):
