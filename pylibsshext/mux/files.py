@@ -8,8 +8,6 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
-from .._sftp.errors import SFTPConnectionError
-from .._sftp.local import LocalTarget, Options
 from ..errors import LibsshException
 from .protocol import HangUp
 
@@ -25,6 +23,12 @@ if TYPE_CHECKING:
 _LOST = "the connection holder is gone"
 
 
+def _connection_error(message: str, code: int) -> LibsshException:
+    from .._sftp.errors import SFTPConnectionError
+
+    return SFTPConnectionError(message, code)
+
+
 class MuxSFTP:
     """`put` and `get` of whole files by the holder; everything else that `SFTP` does, by an SFTP of this process's own."""
 
@@ -34,7 +38,7 @@ class MuxSFTP:
         try:
             self._ask("sftp")
         except LibsshException as exc:
-            raise SFTPConnectionError(f"starting SFTP failed: {exc}", errno.ENOTCONN) from exc
+            raise _connection_error(f"starting SFTP failed: {exc}", errno.ENOTCONN) from exc
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +63,7 @@ class MuxSFTP:
             answer = self.session.ask(wire, {"do": do}, remote, fds)
         except HangUp as exc:
             wire.close()
-            raise SFTPConnectionError(f"{do} failed: {_LOST}", errno.ECONNRESET) from exc
+            raise _connection_error(f"{do} failed: {_LOST}", errno.ECONNRESET) from exc
         except BaseException:
             wire.close()
             raise
@@ -84,6 +88,8 @@ class MuxSFTP:
         if options or not isinstance(local_file, (str, bytes, os.PathLike)):
             self._full().get(remote_file, local_file, **options)
             return
+        from .._sftp.local import LocalTarget, Options  # which sending, what most of Ansible's tasks do, has no use for
+
         remote = os.fsencode(remote_file)
         mode = self._ask("stat", remote).data["mode"]
         target = LocalTarget(os.fsdecode(local_file), Options())
