@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from . import _core
+from . import _core, ssh_config
 from .errors import LibsshConnectionError, LibsshSessionException
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ USUAL_HOST_KEYS = (
     "ssh-ed25519,ecdsa-sha2-nistp521,ecdsa-sha2-nistp384,ecdsa-sha2-nistp256,"
     "sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256"
 )
+
+_USUAL_COMPRESSION = ("none", "zlib@openssh.com")
+_FAST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 
 INTEGERS = {"fd", "gss_kex", "port", "rekey_time", "rsa_min_size", "gssapi_delegate_credentials", "log_verbosity"}
 LONGS = {"rekey_data", "timeout", "timeout_usec"}
@@ -140,8 +143,10 @@ def apply(core: _core.Session, name: str, value: Any) -> None:
         return
     if name in INTEGERS or name in LONGS:
         value = int(value)
-    elif name == "compression" and isinstance(value, bool):
-        value = "yes" if value else "no"
+    elif name == "compression":
+        value = _compression(value)
+    elif name in LEGACY and isinstance(value, (str, bytes)):
+        value = _without_patterns(core, name, os.fsdecode(value))
     for number in numbers(name):
         try:
             core.set_option(number, value, name)
@@ -150,6 +155,35 @@ def apply(core: _core.Session, name: str, value: Any) -> None:
             if not zone:
                 raise
             raise LibsshConnectionError(f"setting host failed: there is no network interface {zone} here") from exc
+
+
+def _compression(value: Any) -> Any:
+    """Return what libssh takes for ``compression``, of which it knows no changes by ``+ - ^``."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = os.fsdecode(value)
+    names = text[1:].split(",")
+    rest = [name for name in _USUAL_COMPRESSION if name not in names]
+    changes = {"+": [*_USUAL_COMPRESSION, *names], "-": rest, "^": [*names, *rest]}
+    return ",".join(dict.fromkeys(changes[text[:1]])) if text[:1] in changes else value
+
+
+def _without_patterns(core: _core.Session, name: str, text: str) -> str:
+    """Return a list where names stand for patterns behind a ``-``, which OpenSSH knows and libssh passes over."""
+    like = "hostkeys" if name == "publickey_accepted_algorithms" else name  # which libssh does not tell
+    usual = core.get_text(numbers(like)[0]) if text[:1] == "-" and set("*?") & set(text) else None
+    if usual is None:
+        return text
+    patterns = text[1:].split(",")
+    gone = [one for one in usual.split(",") if any(ssh_config.matches(pattern, one) for pattern in patterns)]
+    return f"-{','.join(gone)}" if gone else usual
+
+
+def preferred_first(ciphers: str) -> str:
+    """Return a list of ciphers with AES-GCM first, where the processor has instructions for it."""
+    names = ciphers.split(",")
+    fast = [name for name in _FAST_CIPHERS if name in names] if _has_aes() else []
+    return ",".join(dict.fromkeys([*fast, *names]))
 
 
 def _version() -> tuple[int, ...]:
@@ -199,11 +233,6 @@ def default_ssh_dir() -> str:
 
 
 @functools.cache
-def preferred_ciphers() -> str | None:
-    """Return the change to libssh's order of ciphers: AES-GCM first where the processor has instructions for it."""
-    return "^aes128-gcm@openssh.com,aes256-gcm@openssh.com" if _has_aes() else None
-
-
 def _has_aes() -> bool:
     if sys.platform == "darwin":
         return True  # every Mac that Python still runs on

@@ -285,15 +285,14 @@ class Session:
 
     def _configure(self, settings: Mapping[str, Any]) -> None:
         """Set what libssh itself has to know."""
-        usual = self.get_ssh_options("ciphers")
         if settings.get("host_key"):  # with GSSAPI's key exchange there would be none to compare with it
             settings = {name: value for name, value in settings.items() if name != "gss_kex"}
         for name, value in settings.items():
             if options.is_option(name) and name not in ("fd", "add_identity", "timeout", "timeout_usec", "proxycommand"):
                 options.apply(self._core, name, value)
-        # libssh 0.10 neither tells its list nor takes changes of it.
-        if usual is not None and "ciphers" not in settings and options.preferred_ciphers():
-            options.apply(self._core, "ciphers", options.preferred_ciphers())
+        usual = self.get_ssh_options("ciphers")  # which libssh 0.10 does not tell, nor takes changes of its lists
+        if usual is not None and _leaves_order(settings.get("ciphers")):
+            options.apply(self._core, "ciphers", options.preferred_first(usual))
         if usual is not None and "publickey_accepted_algorithms" not in settings:
             options.apply(self._core, "publickey_accepted_algorithms", options.FORGOTTEN)
         if settings.get("legacy_algorithms"):
@@ -325,7 +324,7 @@ class Session:
         """Get a socket, then exchange banners and keys over it, all within the connect timeout."""
         for name in ("knownhosts", "global_knownhosts"):  # libssh need not look there, too
             self._core.set_option(_core.OPTIONS[name], "/dev/null", name)
-        if "hostkeys" not in settings:
+        if _leaves_order(settings.get("hostkeys")):
             self._prefer_known_keys()
         hop = self._hop(way) if way else None
         # Each hop has had its own time.
@@ -656,6 +655,11 @@ class Session:
     def push_callback(self, callback: Any) -> None:
         """Keep an object, such as a `ChannelCallback` of 1.4.0's, for as long as there is this one."""
         self._kept.append(callback)
+
+
+def _leaves_order(algorithms: Any) -> bool:
+    """Whether a list of algorithms, not given or with ``+`` or ``-``, leaves it to us which one comes first."""
+    return algorithms is None or os.fsdecode(algorithms)[:1] in ("+", "-")
 
 
 def address_family(settings: Mapping[str, Any]) -> int:

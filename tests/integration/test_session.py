@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -13,6 +15,7 @@ import pytest
 
 import pylibsshext
 from pylibsshext import _core
+from pylibsshext.doctor import examine
 from pylibsshext.errors import (
     AuthenticationError,
     LibsshChannelTimeout,
@@ -22,6 +25,7 @@ from pylibsshext.errors import (
     LibsshSessionTimeout,
 )
 from pylibsshext.session import Session
+from tests.lab import servers
 from tests.lab.works import works
 
 from .conftest import login
@@ -226,6 +230,68 @@ def test_lists_with_changes(sshd, connect):
     assert connect(sshd, ciphers="^aes192-ctr").info.cipher_in == "aes192-ctr"
     usual = connect(sshd).info.kex
     assert connect(sshd, key_exchange_algorithms=f"-{usual},{usual}@openssh.com").info.kex != usual
+
+
+LISTS = {
+    "key_exchange_algorithms": ("kex", "diffie-hellman-group14-sha1", "diffie-hellman*"),
+    "hostkeys": ("host_key", "ssh-rsa", "ecdsa-*"),
+    "ciphers": ("cipher_in", "aes128-cbc", "aes???-ctr"),
+    "macs": ("mac_out", "hmac-sha1", "*-etm@openssh.com"),
+    "compression": ("compression_in", "zlib", "zlib@openssh.com"),
+}
+
+
+@newer_than_0_10
+@pytest.mark.parametrize("option", LISTS)
+def test_changes_of_each_list(sshd, option):
+    """What goes over the wire is the usual list with one more at its end, without some (patterns too), or with one first."""
+
+    def offered(**about):
+        report = examine(**{name: value for name, value in login(sshd, **about).items() if name != "private_key"})
+        return next(finding for finding in report.findings if finding.step == "algorithms").details["ours"][field]
+
+    field, more, pattern = LISTS[option]
+    usual = offered()
+    known = [name for name in usual if "-cert-v01@" not in name]
+    assert offered(**{option: f"+{more}"}) == [*known, more]
+    assert offered(**{option: f"-{usual[-1]}"}) == known[:-1]
+    left = [name for name in known if not fnmatch.fnmatchcase(name, pattern)]
+    assert offered(**{option: f"-{pattern}"}) == left != known
+    assert offered(**{option: f"-nonsense,{pattern}"}) == left
+    assert offered(**{option: f"^{known[-1]}"})[0] == known[-1]
+    assert offered(**{option: known[-1]}) == [known[-1]]
+
+
+def test_changes_of_public_key_algorithms(new_sshd, connect, tmp_path):
+    """The server is asked to take an RSA key by the algorithm that is left, or first."""
+    key = tmp_path / "rsa"
+    host = new_sshd(sshd_config="LogLevel DEBUG2", authorized_keys=servers.make_key(key, "rsa"))
+    about = {"private_key": key.read_bytes()}
+
+    def used(value):
+        before = len(host.log())
+        assert connect(host, publickey_accepted_algorithms=value, **about).is_connected
+        return set(re.findall(r"public key (rsa-sha2-\d+|ssh-rsa) ", host.log()[before:]))
+
+    assert used("rsa-sha2-256") == {"rsa-sha2-256"}
+    assert used("rsa-sha2-512") == {"rsa-sha2-512"}
+    if not pylibsshext.__libssh_version__.startswith("0.10."):
+        assert used("-rsa-sha2-512") == {"rsa-sha2-256"}
+        assert used("-*-512") == {"rsa-sha2-256"}
+        assert used("+ssh-rsa") == {"rsa-sha2-512"}
+    with pytest.raises(AuthenticationError):
+        connect(host, publickey_accepted_algorithms="ssh-ed25519", **about)
+
+
+def test_known_types_come_first_with_changes(new_sshd, connect):
+    """Where a list of host key types is only added to, a type that is on record is asked for all the same, as OpenSSH does."""
+    host = new_sshd(host_keys=("ed25519", "rsa"))
+    known = host.directory / "only-rsa"
+    known.write_text("".join(line for line in host.known_hosts.splitlines(True) if " ssh-rsa " in line))
+    if not pylibsshext.__libssh_version__.startswith("0.10."):
+        for value in ("+ssh-rsa", "-ecdsa-sha2-nistp256"):
+            assert connect(host, knownhosts=str(known), hostkeys=value).info.host_key_type == "ssh-rsa"
+    assert connect(host, knownhosts=str(known), hostkeys="rsa-sha2-256").info.host_key_type == "ssh-rsa"
 
 
 @pytest.mark.parametrize("value", ["yes", True])
