@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,10 +116,11 @@ class Authenticator:
         self._thread.start()
 
     def close(self) -> None:
-        """Be pulled out."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        if self._host is not None and self._host.fileno() >= 0:
-            self._host.shutdown(socket.SHUT_RDWR)
+        """Be pulled out, if it is still there."""
+        for one in (self._listener, self._host):
+            with suppress(OSError):
+                if one is not None:
+                    one.shutdown(socket.SHUT_RDWR)
         self._thread.join(5)
         self._listener.close()
 
