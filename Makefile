@@ -5,7 +5,7 @@
 # make build       compile the library in place, against libssh 0.12
 # make collection  build the collection's artifact, for this machine (PYTHON=... picks the interpreter that compiles)
 # make docs        build the documentation: build/docs/html
-# make sanity      check the collection's documentation and metadata as Ansible's own tools do
+# make sanity      check the collection as Ansible's own tools do
 # make bench       measure against other libraries
 # make lint        check the code's form
 # make clean       remove all that these make

@@ -54,11 +54,13 @@ _BY_TEXT = {
         "the proxy .* can't connect": "Check ansible_host and ansible_port: whether the host is reached from the proxy, and whether the proxy allows it.",
         "connecting to the Unix socket": "Check ansible_libssh_unix_socket, and what listens there.",
         "the ProxyCommand": "Check ansible_libssh_proxy_command: run it by hand, and see whether a line with SSH-2.0 comes.",
-        r"through the jump host .* error \(1\)": "Let the jump host pass connections on: AllowTcpForwarding, PermitOpen and DisableForwarding in its sshd_config.",
+        r"through the jump host .* error \(1\)": (
+            "Let the jump host pass connections on: AllowTcpForwarding, PermitOpen and DisableForwarding in its sshd_config."
+        ),
         "through the jump host": "Check ansible_host and ansible_port: the host must be reached from the jump host, by a name that is known there.",
         "certificate of the authority": (
-            "Sign the host's key anew (ssh-keygen -s CA -h -n {host} -V +52w), set ansible_libssh_host_key_alias to a name that the certificate "
-            "has, or put the key itself into the known hosts file."
+            "Sign the host's key anew (ssh-keygen -s CA -h -n {host} -V +52w), set ansible_libssh_host_key_alias to a name that the "
+            "certificate has, or put the key itself into the known hosts file."
         ),
     }.items()
 }
@@ -88,7 +90,11 @@ def advice(error: BaseException, host: str, port: int) -> str:
 def _advice(error: BaseException, text: str, host: str, port: int) -> str:
     no_match = _NO_MATCH.search(text)
     if no_match:
-        return f"Set {VARIABLES[_ALGORITHMS[no_match[1]]]} to one that the server has; '+name' adds it to the default ones. For old network gear set ansible_libssh_legacy_algorithms: true."
+        setting = VARIABLES[_ALGORITHMS[no_match[1]]]
+        return (
+            f"Set {setting} to one that the server has; '+name' adds it to the default ones. "
+            "For old network gear set ansible_libssh_legacy_algorithms: true."
+        )
     if isinstance(error, AuthenticationError):
         cures = [cure for said, cure in _OF_ATTEMPTS.items() if said in text]
         return " ".join([*cures, f"Check {', '.join(variable(name) for name in error.keywords or ['user'])}."])

@@ -70,7 +70,8 @@ class _Way(Protocol):
 class SecurityKey:
     """A key in a device, as one that somebody else signs with.
 
-    *load* reads its handle, which may take a passphrase, only when it is to sign.  *ask* (the question; whether the answer is a secret) is for the PIN, *notify* tells when the device waits for a touch.
+    *load* reads its handle, which may take a passphrase, only when it is to sign.  *ask* (the question; whether the answer is a
+    secret) is for the PIN, *notify* tells when the device waits for a touch.
     """
 
     cure = "security_key_provider"

@@ -419,9 +419,8 @@ def _first(text: str) -> tuple[str, str]:
         if not closed:
             raise ConfigError(f"a quote is not closed: {text}")
         return word, rest.lstrip(" \t")
-    match = re.match(r"([^\s=]*)[ \t]*=?[ \t]*(.*)", text, re.DOTALL)
-    assert match is not None  # noqa: S101 - it matches anything
-    return match[1], match[2]
+    word, rest = re.findall(r"([^\s=]*)[ \t]*=?[ \t]*(.*)", text, re.DOTALL)[0]  # it matches anything
+    return word, rest
 
 
 def _any(patterns: Sequence[str], name: str) -> bool:

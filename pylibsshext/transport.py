@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from .ssh_config import local_user, shell_host, shell_user, tokens
 
@@ -177,8 +177,7 @@ class Proxy:
 
     def _listen(self) -> None:
         """Keep the end of what the command says on stderr, so that it never has to wait for a reader."""
-        assert self._process.stderr is not None  # noqa: S101 - for the type checker
-        with self._process.stderr as stream:
+        with cast("IO[bytes]", self._process.stderr) as stream:
             while True:
                 said = os.read(stream.fileno(), 65536)
                 if not said:

@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Callable, cast
 
 from ..errors import LibsshChannelTimeout, LibsshException
 from . import errors as _errors, protocol as p
@@ -372,8 +372,7 @@ class Client:
 
     def _failure(self, ticket: Ticket) -> SFTPError:
         """Return the channel's own failure as that of one request: its path and offset are what the caller needs."""
-        why = self._broken
-        assert why is not None  # noqa: S101 - nobody asks before it is so
+        why = cast("SFTPError", self._broken)  # nobody asks before it is so
         return type(why)(f"{ticket.doing()} failed: {why}", why.errno, ticket.about, why.sftp_code, ticket.offset)
 
     # -- replies by type ----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Callable, cast
 
 from .. import _core, hostkeys, options
 from ..advice import TURNED_AWAY, advice
@@ -196,8 +196,7 @@ def _is_supported(keyword: str, algorithm: str) -> bool:
 
 def host_key(session: Watched, error: LibsshException | None) -> Finding | None:
     """Say which key the server shows, and where it is known or is not."""
-    assert session.host_key is not None  # noqa: S101 - algorithms have seen to that
-    key_type, blob = session.host_key
+    key_type, blob = cast("tuple[str, bytes]", session.host_key)  # algorithms have seen to that
     shown = {"type": key_type, "fingerprint": hostkeys.fingerprint(blob)}
     if session.trusted:
         return Finding("host key", True, session.trusted, details=shown)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import LibsshChannelConnectionError, LibsshChannelException, LibsshChannelTimeout
 from .protocol import HangUp, Wire, left, unpack_error
@@ -141,9 +141,8 @@ class MuxChannel:
                 os.close(theirs)
         done = 0
         while done < len(view):
-            assert self._stdin is not None  # noqa: S101 - for the type checker
             try:
-                done += os.write(self._stdin, view[done : done + _CHUNK])
+                done += os.write(cast("int", self._stdin), view[done : done + _CHUNK])
             except BlockingIOError:
                 self._turn("write", deadline, writing=True)
             except BrokenPipeError as exc:
@@ -243,19 +242,19 @@ class MuxChannel:
 
     def _hear(self) -> None:
         """Learn from the holder what became of the command."""
-        assert self._wire is not None  # noqa: S101 - for the type checker
+        wire = cast("Wire", self._wire)
         try:
-            event = self._wire.receive().data
+            event = wire.receive().data
         except HangUp:
             event = {"event": "failed", "error": {"class": "LibsshChannelConnectionError", "text": _LOST}}
         self._told_end = True
         if event.get("event") == "exit":
             self.exit_status, self.exit_signal = event["status"], event["signal"]
-            self._session.give_back(self._wire)
+            self._session.give_back(wire)
             self._wire = None
         elif event.get("event") == "failed":
             self._failure = unpack_error(event["error"])
-            self._wire.close()
+            wire.close()
             self._wire = None
 
     # State
