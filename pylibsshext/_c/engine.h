@@ -575,18 +575,48 @@ static int px_on_data(ssh_session ssh, ssh_channel channel, void *data, uint32_t
     return (int)length;
 }
 
+/* Fetch what libssh held back while our buffer was full, and so let it open the window again.  The lock is held. */
+static void px_refill(px_channel *self, int is_stderr)
+{
+    px_bytes *stream = &self->stream[is_stderr];
+
+    char piece[16384]; /* not the buffer itself: libssh may call px_on_data meanwhile, which moves it */
+
+    while (self->held[is_stderr] && px_length(stream) < self->high_water) {
+        int got = ssh_channel_read_timeout(self->ssh, piece, sizeof(piece), is_stderr, 0);
+
+        if (got > 0 && px_append(stream, piece, (size_t)got) != PX_OK) {
+            self->no_memory = 1;
+            return;
+        }
+        if (got < (int)sizeof(piece))
+            self->held[is_stderr] = 0;
+    }
+}
+
+/* Fetch it all, however full our buffer is: the window bounds it, and libssh gives nothing any more once the connection is lost. */
+static void px_refill_all(px_channel *self)
+{
+    size_t high_water = self->high_water;
+
+    self->high_water = SIZE_MAX;
+    px_refill(self, 0);
+    px_refill(self, 1);
+    self->high_water = high_water;
+}
+
 static void px_on_eof(ssh_session ssh, ssh_channel channel, void *userdata)
 {
     (void)ssh;
     (void)channel;
+    px_refill_all(userdata);
     ((px_channel *)userdata)->eof = 1;
 }
 
 static void px_on_close(ssh_session ssh, ssh_channel channel, void *userdata)
 {
-    (void)ssh;
-    (void)channel;
-    ((px_channel *)userdata)->eof = ((px_channel *)userdata)->closed = 1;
+    px_on_eof(ssh, channel, userdata);
+    ((px_channel *)userdata)->closed = 1;
 }
 
 static void px_on_status(ssh_session ssh, ssh_channel channel, int status, void *userdata)
@@ -657,6 +687,7 @@ static int px_channel_adopt(px_channel *self)
     }
     self->ssh = ssh;
     self->held[0] = 1;
+    px_refill_all(self); /* libssh tells neither end while it has data */
     self->closed = ssh_channel_is_closed(ssh);
     self->eof = self->closed || ssh_channel_is_eof(ssh);
     return SSH_OK;
@@ -692,25 +723,6 @@ static void px_channel_free(px_channel *self)
     px_clear(&self->stream[1]);
     px_unref(self->session);
     free(self);
-}
-
-/* Fetch what libssh held back while our buffer was full, and so let it open the window again.  The lock is held. */
-static void px_refill(px_channel *self, int is_stderr)
-{
-    px_bytes *stream = &self->stream[is_stderr];
-
-    char piece[16384]; /* not the buffer itself: libssh may call px_on_data meanwhile, which moves it */
-
-    while (self->held[is_stderr] && px_length(stream) < self->high_water) {
-        int got = ssh_channel_read_timeout(self->ssh, piece, sizeof(piece), is_stderr, 0);
-
-        if (got > 0 && px_append(stream, piece, (size_t)got) != PX_OK) {
-            self->no_memory = 1;
-            return;
-        }
-        if (got < (int)sizeof(piece))
-            self->held[is_stderr] = 0;
-    }
 }
 
 /* ---- waiting ---- */

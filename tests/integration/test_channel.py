@@ -226,6 +226,29 @@ def test_is_eof_with_more_than_a_buffer(started):
     assert got == 3_000_000
 
 
+def test_is_eof_of_a_command_that_is_over(started):
+    """The same where the end came while more waited than what is read ahead (1 MiB), but no more than the window (2 MiB)."""
+    channel = started("head -c 1500000 /dev/zero")
+    assert channel.wait(20) == 0
+    got = 0
+    while not channel.is_eof:
+        got += len(channel.read(1_000_000, timeout=20))
+    assert got == 1_500_000
+
+
+def test_output_outlives_the_connection(new_sshd, connect):
+    """Output that came to its end can be read after the connection was lost."""
+    host = new_sshd()
+    session = connect(host)
+    channel = session.open_session()
+    channel.request_exec("head -c 1500000 /dev/zero")
+    assert channel.wait(20) == 0
+    host.kill_connections()
+    with pytest.raises(ConnectionError):
+        session.exec_command("true")
+    assert sum(map(len, channel)) == 1_500_000
+
+
 def test_signals_reach_the_process(sshd, connect):
     """send_signal() sends what signal.Signals names."""
     session = connect(sshd, user="ansible" if sshd.has_accounts else sshd.user)
