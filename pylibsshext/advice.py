@@ -72,8 +72,11 @@ _OF_ATTEMPTS = {
     "PIN of the token": "Give the token's PIN as pin-value of its pkcs11: URI, or run Ansible on a terminal.",
     "no token has such a key": "Compare the pkcs11: URI in ansible_private_key_file with what 'pkcs11-tool -O' lists.",
     "pkcs11_provider": f"Set {VARIABLES['pkcs11_provider']} to the token's library.",
-    "security_key_provider": f"Set {VARIABLES['security_key_provider']} to the library that reaches the security key, or load it into ssh-agent.",
+    "security_key_provider: ": f"Set {VARIABLES['security_key_provider']} to the library that reaches the security key, or load it into ssh-agent.",
     "PIN of the security key": "Run Ansible on a terminal to be asked for the PIN, or load the key into ssh-agent.",
+    "no security key is there": "Plug in the security key, or load it into ssh-agent.",
+    "security keys that are there": "Plug in the security key that the key file belongs to, or load it into ssh-agent.",
+    "which reaches security keys": "Install libfido2 (Debian: libfido2-1), or load the key into ssh-agent.",
     "the security key does not sign": "Plug in the security key that the key file belongs to, and touch it when it blinks.",
 }
 # How an error of a host on the way begins, see `jump`.

@@ -20,6 +20,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from pylibsshext import _core, fido2
+from pylibsshext.advice import advice
 from pylibsshext.agent import string
 from pylibsshext.errors import AuthenticationError
 from pylibsshext.session import Session
@@ -326,22 +327,27 @@ def test_wrong_device(login, enrolled, tmp_path, monkeypatch):
     """One or two devices without the key, or none: told, with what to do."""
     (tmp_path / "usb").mkdir()
     monkeypatch.setenv("LAB_FIDO2", str(tmp_path / "usb"))
-    with pytest.raises(AuthenticationError, match="no security key is there: plug it in"):
+    with pytest.raises(AuthenticationError, match="no security key is there: plug it in") as caught:
         login("ed25519-sk")
+    assert advice(caught.value, "h", 22).startswith("Plug in the security key, or load it into ssh-agent. Check")
     with authenticator.plugged_in(tmp_path / "usb" / "1"):
         with pytest.raises(AuthenticationError, match="does not sign: it does not have this key"):
             login("ed25519-sk")
         with authenticator.plugged_in(tmp_path / "usb" / "2") as second:
-            with pytest.raises(AuthenticationError, match="none of the 2 security keys that are there has this key"):
+            with pytest.raises(AuthenticationError, match="none of the 2 security keys that are there has this key") as caught:
                 login("ed25519-sk")
+            assert advice(caught.value, "h", 22).startswith("Plug in the security key that the key file belongs to")
             assert second.asked == 0
 
 
 def test_no_library(login, monkeypatch):
     """Without libfido2 the error names the package."""
     monkeypatch.setattr(fido2, "LIBRARY", "libfido2.so.none")
-    with pytest.raises(AuthenticationError, match=r"libfido2.so.none, .*: install libfido2 \(apt: libfido2-1\)"):
+    with pytest.raises(AuthenticationError, match=r"libfido2.so.none, .*: install libfido2 \(apt: libfido2-1\)") as caught:
         login("ed25519-sk")
+    assert advice(caught.value, "h", 22).startswith(
+        "Install libfido2 (Debian: libfido2-1), or load the key into ssh-agent. Check"
+    )
 
 
 def pipes():

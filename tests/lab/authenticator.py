@@ -204,7 +204,8 @@ class Authenticator:
                     self._host.setblocking(True)
                 if time.monotonic() > end:
                     raise Refused(_TOO_LATE)
-                self._send(channel, _KEEPALIVE, _UP_NEEDED)
+                with suppress(OSError):  # of one that has said something and hung up
+                    self._send(channel, _KEEPALIVE, _UP_NEEDED)
         finally:
             self.waiting.clear()
 
