@@ -29,6 +29,8 @@ def test_host_keys(ansible: Ansible, sshd, new_sshd, tmp_path):
     wrong, alias, fresh = tmp_path / "wrong", tmp_path / "alias", tmp_path / "fresh"
     wrong.write_text(f"[{sshd.address}]:{sshd.port} {other}\n")
     alias.write_text(f"the-alias {sshd.host_keys[0]}\n")
+    revoked = tmp_path / "krl"
+    subprocess.run(["ssh-keygen", "-q", "-k", "-f", revoked, sshd.directory / "ssh_host_ed25519_key.pub"], check=True)
     right = str(sshd.known_hosts_file)
     print_ = sshd.run("ssh-keygen", "-lf", sshd.directory / "ssh_host_ed25519_key.pub").stdout.split()[1]
     nobody = {"ansible_libssh_known_hosts_file": "none", "ansible_libssh_global_known_hosts_file": "none"}
@@ -49,6 +51,8 @@ def test_host_keys(ansible: Ansible, sshd, new_sshd, tmp_path):
         "mispinned": {"ansible_libssh_host_key": other, "ansible_host_key_checking": False},
         "args": {"ansible_libssh_known_hosts_file": None, "ansible_ssh_args": f"-o UserKnownHostsFile={right} -o StrictHostKeyChecking=yes"},
         "argsnew": {**nobody, "ansible_ssh_common_args": "-o StrictHostKeyChecking=accept-new"},
+        "revoked": {"ansible_libssh_revoked_host_keys_file": [str(revoked)], "ansible_host_key_checking": False},
+        "argsrevoked": {"ansible_ssh_args": f"-o RevokedHostKeys={revoked}"},
         "nonsense": {"ansible_host_key_checking": "perhaps"},
     }.items():  # fmt: skip
         ansible.add(sshd, name, **{"ansible_libssh_config_file": "none", **variables})
@@ -67,6 +71,8 @@ def test_host_keys(ansible: Ansible, sshd, new_sshd, tmp_path):
         strict="Host is unknown",
         ask="ssh-keyscan -p",
         changed=f"{wrong}:1 has SHA256:",
+        revoked=f"which {revoked} marks as revoked",
+        argsrevoked=f"which {revoked} marks as revoked",
         mispinned="IS NOT THE PINNED ONE",
         nonsense="'perhaps' is not one of yes, accept-new, ask, no",
     )

@@ -181,17 +181,22 @@ def said_of(name: str, outcome: Outcome) -> str:
     return " ".join(part for part in outcome.words.split("fatal: [") if part.startswith(f"{name}]"))
 
 
-def test_time(ansible: Ansible, sshd, dead_address):
-    """Connecting and greeting have limits of their own, and the text says which was reached."""
+def test_time(ansible: Ansible, sshd, new_sshd, dead_address):
+    """Connecting, greeting and the login have limits of their own, and the text says which was reached."""
+    slow = new_sshd(
+        sshd_config="AuthorizedKeysFile none\nAuthorizedKeysCommand /usr/bin/sleep 60\nAuthorizedKeysCommandUser root"
+    )
     ansible.hosts.clear()
     with socket.create_server(("127.0.0.1", 0), backlog=8) as silent:
         port = silent.getsockname()[1]
         ansible.add(sshd, "hole", ansible_host=dead_address[0], ansible_port=dead_address[1], ansible_ssh_timeout=2)
         ansible.add(sshd, "silent", ansible_port=port, ansible_ssh_timeout=60, ansible_libssh_banner_timeout=1.5)
         ansible.add(sshd, "args", ansible_port=port, ansible_ssh_args="-o ConnectTimeout=2")
+        ansible.add(slow, "login", ansible_connect_timeout=2, ansible_ssh_timeout=60)
         outcome = ansible.play("- raw: id\n")
-    assert [outcome.recap(name) for name in ansible.hosts] == [{"unreachable": 1}] * 3
-    assert outcome.words.count("timed out") + outcome.words.count("no answer within") >= 3
+    assert [outcome.recap(name) for name in ansible.hosts] == [{"unreachable": 1}] * 4
+    assert outcome.words.count("timed out") + outcome.words.count("no answer within") >= 4
+    assert "timed out" in said_of("login", outcome)
     assert outcome.seconds < 30
 
 
