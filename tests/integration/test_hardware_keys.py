@@ -351,7 +351,7 @@ def test_doctor(host, keys, tokens, monkeypatch, tmp_path):
         "'pkcs11-tool -O'": {"identities": [f"pkcs11:token=other?{module}"]},
         "pin-value of its pkcs11: URI": {"identities": [f"pkcs11:token=lab?{module}"]},
         "the token's PIN as": {"identities": [f"pkcs11:token=lab?{module}&pin-value=98765"]},
-        "Set ansible_libssh_security_key_provider": security_key,
+        "Plug in the security key, or load it into ssh-agent": security_key,
         "ansible_libssh_security_key_provider to": {**security_key, "security_key_provider": str(tmp_path / "none.so")},
     }
     about = {"host": host.address, "port": host.port, "user": host.user, "host_key": host.host_keys[0], "config_file": "none"}
