@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The compiled module's interface; what each name does is said in _core.pyx.
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, final
 
 from typing_extensions import TypeAlias
@@ -100,3 +100,22 @@ class Channel:
     def available(self, is_stderr: bool) -> int: ...
     def gather(self) -> None: ...
     def close(self) -> None: ...
+
+@final
+class Bulk:
+    def __new__(cls) -> Bulk: ...
+    def expect_data(self, request: int, fd: int, offset: int, size: int) -> bool: ...
+    def forget(self, request: int) -> None: ...
+    def receive(self, channel: Channel, deadline: _Deadline) -> tuple[bytes, list[tuple[int, int, int]]]: ...
+    def feed(self, data: Any) -> tuple[bytes, list[tuple[int, int, int]]]: ...
+    def write(
+        self,
+        channel: Channel,
+        requests: Iterable[int],
+        handle: bytes,
+        fd: int,
+        offset: int,
+        length: int,
+        size: int,
+        timeout: float | None,
+    ) -> tuple[list[int], int]: ...

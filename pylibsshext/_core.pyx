@@ -10,10 +10,11 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
+from libc.errno cimport errno
 from libc.stdint cimport SIZE_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from ._c cimport engine, ifaddrs, libssh
+from ._c cimport engine, ifaddrs, libssh, sftp
 
 import binascii
 import os
@@ -1083,3 +1084,137 @@ cdef class Channel:
     def close(self):
         """Close the channel (RFC 4254 section 5.3) and let go of it. What has been read stays readable. Never raises."""
         self.drop()
+
+
+@cython.final
+cdef class Bulk:
+    """The bulk data of one SFTP channel: DATA is written to descriptors, and WRITEs are made out of them, without the GIL.
+
+    One thread may receive while another sends, and any thread may say what is expected; a second one that receives, or sends, raises.
+    """
+
+    cdef sftp.px_sftp *px
+    cdef object __weakref__
+
+    def __cinit__(self):
+        self.px = sftp.px_sftp_new()
+        if self.px is NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        sftp.px_sftp_free(self.px)
+
+    def expect_data(self, uint32_t request, int fd, uint64_t offset, uint32_t size):
+        """Write the DATA that answers a READ to *fd*; return False where that can't be, and the reply will come as any other."""
+        cdef int expected = 0
+        if fd >= 0:
+            with nogil:
+                expected = sftp.px_sftp_expect(self.px, request, fd, offset, size)
+        return expected != 0
+
+    def forget(self, uint32_t request):
+        """Write no more of what is expected for a request, and return when nothing is being written of it."""
+        with nogil:
+            sftp.px_sftp_forget(self.px, request)
+
+    def receive(self, Channel channel not None, deadline):
+        """Wait for data; return what of it is for the decoder, and (request, bytes moved, errno) for each that was expected.
+
+        Both are empty at the end of the stream, and nowhere else.
+        """
+        cdef engine.px_call call = channel.call()
+        cdef int rc
+        self.claim(&self.px.feeding)
+        try:
+            while True:
+                if engine.px_length(&self.px.arrived) == 0:
+                    channel.wait_readable(0, deadline)
+                with nogil:
+                    rc = sftp.px_sftp_fetch(self.px, channel.px)
+                if rc != engine.PX_OK:
+                    raise channel.session.failure(&call, rc, False, "read", b"")
+                if engine.px_length(&self.px.arrived) == 0 and channel.px.eof:
+                    return b"", []
+                plain, moved = self.sort()
+                if plain or moved:
+                    return plain, moved
+        finally:
+            sftp.px_unclaim(&self.px.feeding)
+
+    def feed(self, data):
+        """Take in *data* that came another way; return the same as `receive`, empty if it completes nothing."""
+        cdef Py_buffer view
+        cdef int rc
+        self.claim(&self.px.feeding)
+        try:
+            PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+            rc = sftp.px_sftp_add(self.px, view.buf, view.len)
+            PyBuffer_Release(&view)
+            if rc == engine.PX_NOMEM:
+                raise MemoryError
+            plain, moved = self.sort()
+            while engine.px_length(&self.px.arrived) > 0:
+                more, further = self.sort()
+                plain += more
+                moved += further
+            return plain, moved
+        finally:
+            sftp.px_unclaim(&self.px.feeding)
+
+    cdef tuple sort(self):
+        """Deal with what has arrived, or with the first part of much."""
+        cdef size_t lead, length
+        cdef const char *data
+        cdef char *target
+        cdef sftp.px_moved *moved
+        cdef int i
+        with nogil:
+            data = sftp.px_sftp_sort(self.px, &lead, &length)
+        plain = PyBytes_FromStringAndSize(NULL, lead + length)
+        target = plain
+        memcpy(target, self.px.lead, lead)
+        memcpy(target + lead, data, length)
+        moved = self.px.moved
+        return plain, [(moved[i].id, moved[i].moved, moved[i].error) for i in range(self.px.moved_count)]
+
+    def write(self, Channel channel not None, requests, handle, int fd, uint64_t offset, uint64_t length, uint32_t size, timeout):
+        """Send *length* bytes of *fd* from *offset* on as WRITEs of *size* bytes, each with the next of the ids *requests*.
+
+        Return how many bytes each has, and the errno of reading more. Less than was asked for, or nothing, means that the file ended.
+        *timeout* is for each.
+        """
+        cdef engine.px_call call = channel.call()
+        cdef bytes b_handle = handle
+        cdef const char *c_handle = b_handle
+        cdef uint32_t handle_size = <uint32_t>len(b_handle), request, now
+        cdef ssize_t made
+        cdef int number = 0
+        sizes = []
+        if not 0 < size <= WRITE_CHUNK or fd < 0:
+            raise ValueError("a WRITE has 1 to 262144 bytes out of a descriptor")
+        self.claim(&self.px.sending)
+        try:
+            for request in requests:
+                now = size if length > size else <uint32_t>length
+                with nogil:
+                    made = sftp.px_sftp_make_write(self.px, request, c_handle, handle_size, fd, offset, &now)
+                    number = errno
+                if made < 0:
+                    return sizes, number
+                sizes.append(now)
+                if made > 0:
+                    channel.live("write")
+                    sftp.px_sftp_expect(self.px, request, -1, 0, 0)
+                    call.a, call.length, call.done = self.px.out, made, 0
+                    channel.session.drive(do_write, &call, "write", None if timeout is None else time.monotonic() + timeout)
+                if now < size:
+                    break
+                offset, length = offset + now, length - now
+            return sizes, 0
+        finally:
+            sftp.px_unclaim(&self.px.sending)
+
+    cdef int claim(self, int *flag) except -1:
+        if not sftp.px_claim(flag):
+            raise errors.LibsshChannelException("another thread is at it")
+        return 0

@@ -132,6 +132,7 @@ typedef struct {
     int wake[2];
     int polling, waiting;
     int dead, silent;
+    int enough;             /* a channel has what its reader takes at a time */
     struct ssh_counter_struct traffic;
     int64_t heard;          /* when the peer last sent anything, in px_now's milliseconds */
     uint64_t heard_bytes;
@@ -315,8 +316,9 @@ static void px_pump(px_session *session)
 
     if (session->dead || session->event == NULL)
         return;
+    session->enough = 0;
     /* Not beyond an error: the end of the stream, which mostly follows, would take the place of the reason. */
-    for (int i = 0; i < PX_PUMPS_A_TURN && rc == SSH_OK && !(ssh_get_status(session->ssh) & SSH_CLOSED_ERROR); i++)
+    for (int i = 0; i < PX_PUMPS_A_TURN && rc == SSH_OK && !session->enough && !(ssh_get_status(session->ssh) & SSH_CLOSED_ERROR); i++)
         rc = ssh_event_dopoll(session->event, 0);
     if (session->traffic.in_bytes != session->heard_bytes) {
         session->heard_bytes = session->traffic.in_bytes;
@@ -549,6 +551,7 @@ typedef struct {
     px_bytes stream[2];      /* stdout, stderr */
     int held[2];             /* libssh keeps data that we had no room for */
     size_t high_water;
+    size_t enough;           /* a reader that comes at once for so much finds it in the processor's cache still; 0: it doesn't */
     int eof, closed, no_memory;
     int requesting;          /* a request waits for its answer: RFC 4254 section 5.4 has no ids, so one at a time */
     int has_status;
@@ -572,6 +575,8 @@ static int px_on_data(ssh_session ssh, ssh_channel channel, void *data, uint32_t
         return 0;
     }
     self->held[is_stderr != 0] = 0;
+    if (self->enough > 0 && px_length(stream) >= self->enough)
+        self->session->enough = 1;
     return (int)length;
 }
 

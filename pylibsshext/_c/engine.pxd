@@ -85,6 +85,7 @@ cdef extern from "engine.h" nogil:
         px_bytes stream[2]
         int held[2]
         size_t high_water
+        size_t enough
         int eof
         int closed
         int no_memory

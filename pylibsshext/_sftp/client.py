@@ -15,14 +15,18 @@ import struct
 import threading
 import time
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Callable, cast
 
+from .. import _core
 from ..errors import LibsshChannelTimeout, LibsshException
 from . import errors as _errors, protocol as p
 from .errors import SFTPConnectionError, SFTPError, SFTPTimeout
 from .tickets import Limits, Ticket, Transport, attributes_of, handle_of, payload_of, write_head
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from .attributes import SFTPAttributes
     from .stripes import Stripes
 
@@ -32,6 +36,9 @@ LARGEST_CHUNK = 255 * 1024
 
 #: Data that is copied rather than sent in a packet of its own.
 SMALL = 8 * 1024
+
+#: What is worth the core's way straight from or to a file.
+BULK = 16 * 1024
 
 #: Bytes of replies that may be under way while WRITEs are: what fits into a channel's buffer, with a margin.
 MIXED = 1 << 20
@@ -55,6 +62,9 @@ class Client:
         self.timeout = timeout
         self._turn = threading.Condition()
         self._send_lock = threading.Lock()
+        core = getattr(channel, "core", None)
+        self._core: _core.Channel | None = core if isinstance(core, _core.Channel) else None
+        self._bulk = _core.Bulk()
         self._decoder = p.Decoder()
         self._pending: dict[int, Ticket] = {}
         self._next_id = 0
@@ -156,17 +166,21 @@ class Client:
         owed: int = 0,
         offset: int | None = None,
         defer: bool = False,
+        into: int = -1,
     ) -> Ticket:
         """Send a request and return its ticket.
 
         *about* (a path) and *offset* are for the error's text.  *owed* is how long the reply may be.  With *defer* a
-        small request may stay here until the next ``flush`` or ``wait``, so that many travel in one packet.
+        small request may stay here until the next ``flush`` or ``wait``, so that many travel in one packet.  The data of a READ may go
+        straight to the descriptor *into*, at the same offset: the reply is ``Moved`` then.
         """
         written = sum(map(len, fields)) if kind == p.WRITE else 0
         ticket = Ticket(kind, about, owed, written, offset)
         self._admit(ticket)
         with self._send_lock:
             self._register(ticket)
+            if into >= 0 and offset is not None and owed >= BULK:
+                ticket.expected = self._bulk.expect_data(ticket.id, into, offset, owed)
             self._collect_later()
             self._deferred.append(p.frame(kind, ticket.id, *fields))
             if defer:
@@ -196,11 +210,52 @@ class Client:
                 self._write(memoryview(packet)[: start + size])
         return ticket
 
-    def read(self, handle: bytes, offset: int, size: int, about: str | None, defer: bool = False) -> Ticket:
-        """Send a READ."""
-        return self.request(
-            p.READ, p.string(handle), p.u64(offset), p.u32(size), about=about, owed=size, offset=offset, defer=defer
-        )
+    @property
+    def writes_files(self) -> bool:
+        """Whether ``write_file`` can be used."""
+        return self._core is not None
+
+    def write_file(
+        self, handle: bytes, fd: int, offset: int, length: int, about: str | None
+    ) -> tuple[list[tuple[int, Ticket]], int]:
+        """Send *length* bytes of the file *fd* from *offset* on, or what there is, as WRITEs.
+
+        Return the size and ticket of each, and the errno of reading more.
+        """
+        core = cast("_core.Channel", self._core)  # nobody asks without it
+        chunk, end = self.write_chunk, offset + length
+        tickets = [Ticket(p.WRITE, about, 0, min(chunk, end - at), at) for at in range(offset, end, chunk)]
+        self._admit(tickets[0], length)
+        with self._send_lock:
+            for ticket in tickets:
+                self._register(ticket)
+            self._collect_later()
+            self._flush()
+            sizes, error = [ticket.written for ticket in tickets], 0
+            with self._sending():
+                ids = [ticket.id for ticket in tickets]
+                sizes, error = self._bulk.write(core, ids, handle, fd, offset, length, chunk, self.timeout)
+        sent = [(size, ticket) for size, ticket in zip(sizes, tickets) if size]
+        with self._turn:
+            for size, ticket in sent:
+                if ticket.id in self._pending:
+                    self._unacknowledged -= ticket.written - size
+                    ticket.written = size
+            for ticket in tickets[len(sent) :]:
+                if self._pending.pop(ticket.id, None) is not None:
+                    self._unacknowledged -= ticket.written
+        return sent, error
+
+    def read(self, handle: bytes, offset: int, size: int, about: str | None, *, defer: bool = False, into: int = -1) -> Ticket:
+        """Send a READ; see ``request``."""
+        fields = p.string(handle), p.u64(offset), p.u32(size)
+        return self.request(p.READ, *fields, about=about, owed=size, offset=offset, defer=defer, into=into)
+
+    def forget(self, tickets: Iterable[Ticket]) -> None:
+        """Have nothing more written to files by replies to these READs."""
+        for ticket in tickets:
+            if ticket.expected and ticket.reply is None:
+                self._bulk.forget(ticket.id)
 
     def symlink(self, target: bytes, path: bytes, defer: bool = False) -> Ticket:
         """Ask for *path* to be made a link to *target*."""
@@ -249,9 +304,15 @@ class Client:
             self._write(packets[0] if len(packets) == 1 else b"".join(packets))
 
     def _write(self, packet: bytes | memoryview) -> None:
-        """Send bytes, all of them.  A failure ends the channel, and so is raised by whoever waits for a reply."""
-        try:
+        """Send bytes, all of them."""
+        with self._sending():
             self.channel.write(packet, timeout=self.timeout)
+
+    @contextmanager
+    def _sending(self) -> Iterator[None]:
+        """A failure to send ends the channel, and so is raised by whoever waits for a reply."""
+        try:
+            yield
         except LibsshChannelTimeout:
             self._break(SFTPTimeout("sending to the SFTP server timed out", errno.ETIMEDOUT))
         except LibsshException as exc:
@@ -260,10 +321,12 @@ class Client:
             self._break(exc)  # half of it may be out
             raise
 
-    def _admit(self, ticket: Ticket) -> None:
-        """Wait until the request can be sent without a deadlock, and count it in."""
+    def _admit(self, ticket: Ticket, written: int | None = None) -> None:
+        """Wait until the request (or several, with *written* bytes) can be sent without a deadlock, and count it in."""
+        if written is None:
+            written = ticket.written
         with self._turn:
-            self._unacknowledged += ticket.written  # counted first: from now on READs hold back
+            self._unacknowledged += written  # counted first: from now on READs hold back
             if not self._would_jam(ticket):
                 self._owed += ticket.owed
                 return
@@ -276,7 +339,7 @@ class Client:
                 self._owed += ticket.owed
         except BaseException:
             with self._turn:
-                self._unacknowledged -= ticket.written
+                self._unacknowledged -= written
             raise
 
     def _would_jam(self, ticket: Ticket) -> bool:
@@ -339,15 +402,27 @@ class Client:
 
     def _pump(self, deadline: float | None, doing: Callable[[], str]) -> None:
         try:
-            chunk = self.channel.read(READ_SIZE, timeout=_left(deadline))
+            plain, moved = self._receive(deadline)
         except LibsshChannelTimeout as exc:
             raise SFTPTimeout(f"{doing()} timed out", errno.ETIMEDOUT) from exc
-        if not chunk:
-            raise SFTPConnectionError("the server closed the SFTP channel", errno.ECONNRESET)
-        replies = self._decoder.feed(chunk)
+        replies = self._decoder.feed(plain)
         with self._turn:
+            for one in moved:
+                self._accept(p.Moved(*one))
             for reply in replies:
                 self._accept(reply)
+
+    def _receive(self, deadline: float | None) -> tuple[bytes, list[tuple[int, int, int]]]:
+        """Wait for what the server sends; return what is to be decoded, and what the core has done by itself."""
+        if self._core is not None:
+            found = self._bulk.receive(self._core, deadline)
+            ended = found == (b"", [])
+        else:
+            chunk = self.channel.read(READ_SIZE, timeout=_left(deadline))
+            found, ended = self._bulk.feed(chunk), not chunk
+        if ended:
+            raise SFTPConnectionError("the server closed the SFTP channel", errno.ECONNRESET)
+        return found
 
     def _accept(self, reply: p.Reply) -> None:
         """Give a reply to its ticket."""
@@ -366,7 +441,7 @@ class Client:
         self._unacknowledged -= ticket.written
         if isinstance(reply, p.Data) and len(reply.payload) > ticket.owed:
             raise p.broken(f"{len(reply.payload)} bytes where {ticket.owed} were asked for")
-        if not isinstance(reply, p.Status) and p.TYPE_OF[type(reply)] not in p.ANSWERS.get(ticket.kind, ()):
+        if not isinstance(reply, (p.Status, p.Moved)) and p.TYPE_OF[type(reply)] not in p.ANSWERS.get(ticket.kind, ()):
             raise p.broken(f"a {type(reply).__name__} reply to {p.DOING[ticket.kind]}")
         ticket.reply = reply
 

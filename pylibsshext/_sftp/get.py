@@ -79,8 +79,8 @@ def _into_file(
             offset = 0
         meter.start(offset)
         if target.partial is not None and not target.options.resume:
-            offset = _striped(client, handle, target.fd, attributes, meter, remote)
-        end = yield from _into(client, handle, DescriptorSink(target.fd), offset, attributes, meter, about)
+            offset = _striped(client, handle, target, attributes, meter, remote)
+        end = yield from _into(client, handle, DescriptorSink(target.fd, target.path), offset, attributes, meter, about)
         target.commit(end, attributes)
     except BaseException:
         target.keep(meter.done)
@@ -98,14 +98,16 @@ def _into(
     return end
 
 
-def _striped(client: Client, handle: bytes, fd: int, attributes: SFTPAttributes, meter: Meter, remote: bytes) -> int:
+def _striped(
+    client: Client, handle: bytes, target: LocalTarget, attributes: SFTPAttributes, meter: Meter, remote: bytes
+) -> int:
     """Fetch what the server announces of a large file over several channels; return the offset to go on from."""
     size, stripes = attributes.st_size or 0, client.stripes
     count = 1 if stripes is None else stripes.wanted(client, size)
     if stripes is None or count < 2 or not attributes.is_file():
         return 0
     share = Share(size, 0, meter.name, meter)
-    sink = DescriptorSink(fd)
+    sink = DescriptorSink(target.fd, target.path)
     own = download_pieces(client, handle, sink, share)
     stripes.move(client, count, share, own, lambda other: download_side(other, remote, attributes, sink, share))
     return size

@@ -92,6 +92,14 @@ class Data(NamedTuple):
     payload: memoryview
 
 
+class Moved(NamedTuple):
+    """A request whose data the core has moved: a piece of a file is where it belongs, up to *error* (an errno, 0 for none)."""
+
+    id: int
+    size: int
+    error: int
+
+
 class Names(NamedTuple):
     """Entries of a directory, or the one answer of REALPATH and READLINK."""
 
@@ -120,7 +128,7 @@ class Version(NamedTuple):
     extensions: dict[str, bytes]
 
 
-Reply = Union[Status, Handle, Data, Names, Attrs, Extended, Version]
+Reply = Union[Status, Handle, Data, Moved, Names, Attrs, Extended, Version]
 
 
 def broken(text: str) -> SFTPProtocolError:

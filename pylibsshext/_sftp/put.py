@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors as _errors, protocol as p
 from .attributes import SFTPAttributes
-from .bulk import DescriptorSource, Source, StreamSource, check_end, upload
+from .bulk import DescriptorSource, Rest, Source, StreamSource, check_end, upload
 from .errors import SFTPConnectionError, SFTPError, SFTPFileNotFoundError, SFTPTimeout
 from .get import TAIL, same_bytes
 from .local import Meter, Options, Progress, partial_name, temporary_name
@@ -31,7 +31,7 @@ from .tickets import attributes_of, handle_of, name_of
 if TYPE_CHECKING:
     from .client import Client
     from .pool import Steps
-from .stripes import Share, upload_pieces, upload_side
+from .stripes import Share, upload_side
 
 POSIX_RENAME = "posix-rename@openssh.com"
 STATVFS = "statvfs@openssh.com"
@@ -66,7 +66,7 @@ class Upload:
             if stat.S_ISDIR(about.st_mode):
                 raise IsADirectoryError(errno.EISDIR, "Is a directory (recursive=True sends it)", os.fsdecode(local))
             meter = Meter(progress, os.fsdecode(local), about.st_size)
-            source: Source = DescriptorSource(fd)
+            source: Source = DescriptorSource(fd, meter.name)
             if not stat.S_ISREG(about.st_mode) and not _seekable(fd):
                 source = _PipeSource(fd)
             yield from self._send(source, about, meter)
@@ -102,19 +102,21 @@ class Upload:
         if stripes is None or partial is None or count < 2:
             return 0
         share = Share(size, 0, self.about, meter)
-        own = upload_pieces(self.client, self.handle, source, share)
+        own = upload(self.client, self.handle, source, share, self.about, size)
         stripes.move(self.client, count, share, own, lambda other: upload_side(other, partial, source, share))
         return size
 
     def _upload(self, source: Source, offset: int, announced: int | None, meter: Meter) -> Steps[int]:
-        steps = upload(self.client, self.handle, source, offset=offset, announced=announced, moved=meter, about=self.about)
+        rest = Rest(offset, meter)
+        left = None if announced is None else max(0, announced - offset)
         try:
-            return (yield from steps)
+            yield from upload(self.client, self.handle, source, rest, self.about, left)
         except SFTPError as exc:
             if exc.sftp_code == _errors.FAILURE and (yield from self._is_full()):
                 number = errno.ENOSPC
                 raise SFTPError(f"{exc} ({os.strerror(number)})", number, self.about, exc.sftp_code, exc.offset) from exc
             raise
+        return rest.end
 
     def _is_full(self) -> Steps[bool]:
         """Return whether the file system has no room: version 3 has only "Failure" to say so."""

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections import deque
 from typing import TYPE_CHECKING, Callable
 
 from . import protocol as p
-from .bulk import AT_ONCE, IN_FLIGHT, DescriptorSink, DescriptorSource, Moved, check_end, no_data
+from .bulk import AT_ONCE, IN_FLIGHT, TOGETHER, DescriptorSink, DescriptorSource, Flight, Moved, check_end, room, upload
 from .client import Client
 from .errors import SFTPError
 from .pool import Steps, run
-from .tickets import Ticket, attributes_of, handle_of, write_head
+from .tickets import Ticket, attributes_of, handle_of
 
 if TYPE_CHECKING:
     from .attributes import SFTPAttributes
@@ -53,6 +52,10 @@ class Share:
             offset = self._next
             self._next = min(offset + most, self.size)
             return offset, self._next - offset
+
+    def ended(self, at: int) -> None:
+        """The file has ended there, too early."""
+        check_end(at, self.size, self.about)
 
     def moved(self, amount: int) -> None:
         """Count bytes; the caller's callback sees one thread at a time."""
@@ -137,34 +140,13 @@ class Stripes:
 # -- to the server -----------------------------------------------------------------------------------------------------
 
 
-def upload_pieces(client: Client, handle: bytes, source: DescriptorSource, share: Share) -> Steps[None]:
-    """Write pieces of the file until none is left."""
-    start, chunk = write_head(handle), client.write_chunk
-    packet = bytearray(start + chunk)
-    flight: deque[tuple[int, Ticket]] = deque()
-    while True:
-        while len(flight) < AT_ONCE and (not flight or client.under_way < IN_FLIGHT):
-            offset, size = share.take(chunk)
-            if not size:
-                break
-            got = source.fill(memoryview(packet)[start : start + size], offset)
-            if got < size:
-                check_end(offset + got, share.size, share.about)
-            flight.append((size, client.write(handle, offset, packet, size, share.about)))
-        if not flight:
-            return
-        size, ticket = flight.popleft()
-        yield ticket
-        share.moved(size)
-
-
 def upload_side(client: Client, path: bytes, source: DescriptorSource, share: Share) -> Steps[None]:
     """Open the file that another channel has made, and help to write it."""
     request = client.request(p.OPEN, p.string(path), struct.pack(">II", p.F_WRITE, 0), about=share.about)
     handle = handle_of((yield request))
     closing: Ticket | None = None
     try:
-        yield from upload_pieces(client, handle, source, share)
+        yield from upload(client, handle, source, share, share.about, share.size)
         closing = client.request(p.CLOSE, p.string(handle), about=share.about)
         yield closing
     finally:
@@ -177,29 +159,27 @@ def upload_side(client: Client, path: bytes, source: DescriptorSource, share: Sh
 
 def download_pieces(client: Client, handle: bytes, sink: DescriptorSink, share: Share) -> Steps[None]:
     """Read pieces of the file until none is left."""
-    flight: deque[tuple[int, int, Ticket]] = deque()
+    flight = Flight(client, handle, sink, share.about)
     chunk = client.read_chunk
-    while True:
-        while len(flight) < AT_ONCE and (not flight or client.under_way < IN_FLIGHT):
-            offset, size = share.take(chunk)
-            if not size:
-                break
-            flight.append((offset, size, client.read(handle, offset, size, share.about, defer=True)))
-        client.flush()
-        if not flight:
-            return
-        at, wanted, ticket = flight.popleft()
-        reply = yield ticket
-        if not isinstance(reply, p.Data):
-            check_end(at, share.size, share.about)
-            return
-        got = len(reply.payload)
-        if not got:
-            raise no_data(share.about, at)
-        sink.put(reply.payload, at)
-        share.moved(got)
-        if got < wanted:
-            flight.append((at + got, wanted - got, client.read(handle, at + got, wanted - got, share.about)))
+    try:
+        while True:
+            several = not flight or room(client, len(flight), chunk) >= TOGETHER
+            while several and len(flight) < AT_ONCE and (not flight or client.under_way < IN_FLIGHT):
+                offset, size = share.take(chunk)
+                if not size:
+                    break
+                flight.ask(offset, size)
+            if not flight:
+                return
+            at, wanted, got = yield from flight.first()
+            if not got:
+                share.ended(at)
+                return
+            share.moved(got)
+            if got < wanted:
+                flight.ask(at + got, wanted - got)
+    finally:
+        flight.forget()
 
 
 def download_side(client: Client, path: bytes, like: SFTPAttributes, sink: DescriptorSink, share: Share) -> Steps[None]:

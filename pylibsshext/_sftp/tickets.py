@@ -28,7 +28,7 @@ class Transport(Protocol):
 class Ticket:
     """A request under way."""
 
-    __slots__ = ("about", "id", "kind", "offset", "owed", "reply", "sent", "written")
+    __slots__ = ("about", "expected", "id", "kind", "offset", "owed", "reply", "sent", "written")
 
     def __init__(self, kind: int, about: str | None, owed: int, written: int, offset: int | None) -> None:
         self.id = 0
@@ -37,6 +37,7 @@ class Ticket:
         self.owed = owed
         self.written = written
         self.offset = offset
+        self.expected = False  #: by the core, which puts the data where it belongs
         self.sent = time.monotonic()
         self.reply: p.Reply | None = None
 

@@ -118,6 +118,29 @@ sftp.close()
     assert untouched(tmp_path)
 
 
+@pytest.mark.parametrize("rtt", [0, 0.03])
+def test_full_file_system_here(sshd, relay, source, tmp_path, rtt):
+    """A full file system on our side is ENOSPC with file and byte, over one channel and over several; the old file stays."""
+    needs_root("a small file system")
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], check=True)
+    try:
+        (small / "x").write_bytes(b"old")
+        far = relay(sshd, rtt=rtt)[0] if rtt else sshd
+        with connect(far) as session, session.sftp() as sftp:
+            for in_place in (False, True):
+                with pytest.raises(OSError, match=r"No space left on device, writing byte \d+: '.*small/x'") as caught:
+                    sftp.get(source, small / "x", atomic=not in_place)
+                assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(small / "x"))
+                assert names(small) == ["x"]
+                assert in_place or (small / "x").read_bytes() == b"old"
+            sftp.get(source, tmp_path / "back")
+            assert (tmp_path / "back").read_bytes() == source.read_bytes()
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
 def run(script):
     """Run a script in a process of its own; return what it prints."""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)

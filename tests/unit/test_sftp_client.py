@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import pickle
 import struct
+import tempfile
 import threading
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from pylibsshext import _core
 from pylibsshext._sftp import protocol as p
 from pylibsshext._sftp.attributes import SFTPAttributes
-from pylibsshext._sftp.bulk import StreamSink, StreamSource, download, upload
+from pylibsshext._sftp.bulk import DescriptorSink, Rest, StreamSink, StreamSource, download, upload
 from pylibsshext._sftp.client import Client
 from pylibsshext._sftp.pool import run, run_all
 from pylibsshext.errors import LibsshChannelException, LibsshChannelTimeout, LibsshSFTPException
@@ -101,6 +104,18 @@ def file_server(content, most=1 << 20):
         return status(request_id, 0)
 
     return answer
+
+
+def fetch(client, sink, announced=0):
+    """Download the file /x; return where it ended."""
+    return run(client, download(client, b"h", sink, announced=announced, moved=[].append, about="/x"))
+
+
+def send(client, source):
+    """Upload to the file /x; return where it ended."""
+    rest = Rest(0, [].append)
+    run(client, upload(client, b"h", source, rest, "/x"))
+    return rest.end
 
 
 def test_failure_is_an_oserror():
@@ -325,7 +340,7 @@ def test_download_any_server(size, most, piece, announced):
     content = bytearray(index * 7 % 251 for index in range(size))
     client = client_for(file_server(content, most), piece=piece)
     sink = io.BytesIO()
-    end = run(client, download(client, b"h", StreamSink(sink), announced=announced))
+    end = fetch(client, StreamSink(sink), announced)
     assert (end, sink.getvalue()) == (size, bytes(content))
 
 
@@ -338,7 +353,7 @@ def test_upload_from_a_dribbling_source(size, piece):
     client = client_for(file_server(stored))
     stream = io.BytesIO(content)
     stream.read = lambda count, read=stream.read: read(min(count, piece))
-    assert run(client, upload(client, b"h", StreamSource(stream))) == size
+    assert send(client, StreamSource(stream)) == size
     assert bytes(stored) == content
 
 
@@ -353,7 +368,7 @@ def test_failed_write_names_the_offset(failing):
 
     client = client_for(answer)
     with pytest.raises(SFTPError, match=f"writing '/x' at byte {failing * 32768} failed") as caught:
-        run(client, upload(client, b"h", StreamSource(io.BytesIO(b"x" * 400_000)), about="/x"))
+        send(client, StreamSource(io.BytesIO(b"x" * 400_000)))
     assert caught.value.offset == failing * 32768
 
 
@@ -369,7 +384,7 @@ def test_failed_read_names_the_offset():
     client = client_for(answer)
     sink = io.BytesIO()
     with pytest.raises(SFTPError, match="reading '/x' at byte 65536 failed") as caught:
-        run(client, download(client, b"h", StreamSink(sink), announced=200_000, about="/x"))
+        fetch(client, StreamSink(sink), 200_000)
     assert (caught.value.offset, len(sink.getvalue())) == (65536, 65536)
 
 
@@ -377,14 +392,14 @@ def test_empty_data_is_no_progress():
     """A server that answers a READ with no data does not keep us busy for ever."""
     client = client_for(lambda _kind, request_id, _body: packet(p.DATA, p.u32(request_id), p.string(b"")))
     with pytest.raises(SFTPError, match="no data"):
-        run(client, download(client, b"h", StreamSink(io.BytesIO()), about="/x"))
+        fetch(client, StreamSink(io.BytesIO()))
 
 
 def test_text_file_objects_are_refused():
     """A file object opened for text is refused as source."""
     client = client_for(lambda _kind, request_id, _body: status(request_id, 0))
     with pytest.raises(TypeError, match="binary mode"):
-        run(client, upload(client, b"h", StreamSource(io.StringIO("text"))))
+        send(client, StreamSource(io.StringIO("text")))
     with pytest.raises(TypeError, match="read"):
         StreamSource(object())
 
@@ -409,3 +424,97 @@ def test_many_generators_share_the_round_trips():
     with pytest.raises(SFTPError):
         run_all(client, (job(b"bad" if number == 7 else b"fine") for number in range(20)), 5)
     assert not running
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.integers(0, 300_000), st.integers(700, 40_000), st.integers(1, 50_000), st.integers(0, 400_000))
+def test_download_into_a_file_from_any_server(size, most, piece, announced):
+    """What the core writes to a file arrives whole, wherever the stream of replies is cut and however little each READ brings."""
+    content = bytearray(index * 7 % 251 for index in range(size))
+    client = client_for(file_server(content, most), piece=piece)
+    with tempfile.TemporaryFile() as file:
+        end = fetch(client, DescriptorSink(file.fileno(), "here"), announced)
+        assert (end, os.pread(file.fileno(), size + 1, 0)) == (size, bytes(content))
+
+
+def test_bulk_takes_what_was_asked_for_and_nothing_else(tmp_path):
+    """DATA for an expected READ is written at any cut of the stream; whatever is odd goes to the decoder untouched."""
+
+    def data(request_id, payload, announced=None, tail=b""):
+        length = p.u32(len(payload) if announced is None else announced)
+        return packet(p.DATA, p.u32(request_id), length + payload + tail)
+
+    fine = [data(1, b"one"), data(2, b"two!", tail=b"left over"), status(3, 0, b"Success")]
+    odd = [
+        data(11, b"too much"),
+        data(12, b"x", announced=5),
+        data(13, b""),
+        status(14, 1),
+        data(15, b"of a WRITE"),
+        status(16, 4, b"Failure"),
+        data(99, b"unasked"),
+        packet(p.DATA, p.u32(17)),
+    ]
+    stream = odd[0] + fine[0] + odd[1] + odd[2] + fine[1] + odd[3] + odd[4] + fine[2] + odd[5] + odd[6] + odd[7]
+    path = tmp_path / "file"
+    for cut in range(len(stream)):
+        path.write_bytes(bytes(12))
+        with path.open("r+b") as file:
+            bulk = _core.Bulk()
+            for request_id, offset in ((1, 0), (2, 5), (11, 0), (12, 0), (13, 0), (14, 0), (17, 0)):
+                assert bulk.expect_data(request_id, file.fileno(), offset, 4)
+            client_like = [bulk.feed(stream[:cut]), bulk.feed(stream[cut:])]
+        plain = b"".join(part for part, _ in client_like)
+        moved = [one for _, some in client_like for one in some]
+        assert moved == [(1, 3, 0), (2, 4, 0)]
+        assert plain == stream.replace(fine[0], b"").replace(fine[1], b"")
+        assert path.read_bytes() == b"one\0\0two!\0\0\0"
+
+
+@pytest.mark.parametrize("length", [0, 4, (1 << 20) + 1, 0xFFFFFFFF])
+def test_bulk_believes_no_length(tmp_path, length):
+    """After a packet of an impossible length everything goes to the decoder, which refuses it, though it looks like DATA."""
+    bulk = _core.Bulk()
+    with (tmp_path / "file").open("w+b") as file:
+        bulk.expect_data(1, file.fileno(), 0, 100)
+        stream = p.u32(length) + packet(p.DATA, p.u32(1), p.string(b"data"))
+        assert bulk.feed(stream) == (stream, [])
+        assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_bulk_forgets(tmp_path):
+    """After it was forgotten, in the middle of its data too, nothing more is written for a READ, whoever has its number by then."""
+    stream = packet(p.DATA, p.u32(1), p.string(b"abcdef")) + packet(p.DATA, p.u32(2), p.string(b"xyz"))
+    bulk = _core.Bulk()
+    with (tmp_path / "file").open("w+b") as file:
+        assert bulk.expect_data(1, file.fileno(), 0, 6)
+        assert bulk.expect_data(2, file.fileno(), 0, 3)
+    with (tmp_path / "other").open("w+b") as other:  # has the descriptor's number now
+        assert bulk.feed(stream[:16]) == (b"", [])
+        bulk.forget(1)
+        bulk.forget(2)
+        assert bulk.feed(stream[16:]) == (stream[19:], [(1, 3, 0)])
+        assert other.read() == b""
+    assert (tmp_path / "file").read_bytes() == b"abc"
+
+
+def test_bulk_reports_a_full_disk():
+    """A write that fails is reported with its errno and the bytes that went before, and the stream goes on behind it."""
+    bulk = _core.Bulk()
+    with open("/dev/full", "wb") as full:
+        assert bulk.expect_data(1, full.fileno(), 0, 6)
+    after = status(2, 0)
+    assert bulk.feed(packet(p.DATA, p.u32(1), p.string(b"abcdef")) + after) == (after, [(1, 0, errno.ENOSPC)])
+    client = client_for(file_server(bytearray(100_000)))
+    with open("/dev/full", "wb") as full, pytest.raises(OSError, match="No space left on device, writing byte 0: 'there'"):
+        fetch(client, DescriptorSink(full.fileno(), "there"), 100_000)
+
+
+def test_bulk_expects_no_more_than_it_can():
+    """A READ that finds its slot taken, or a bad descriptor, is answered by the decoder."""
+    bulk = _core.Bulk()
+    with open("/dev/null", "wb") as null:
+        expected = [bulk.expect_data(number, null.fileno(), 0, 10) for number in range(200)]
+        assert expected == [True] * 128 + [False] * 72
+        assert not _core.Bulk().expect_data(1, -1, 0, 10)
+    assert not _core.Bulk().expect_data(1, 1_000_000, 0, 10)
