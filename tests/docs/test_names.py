@@ -14,7 +14,7 @@ from scripts.docs import options
 from . import blocks
 
 # Variables that no plugin documents, and the folder of collections.
-OTHERS = {"ansible_connection", "ansible_shell_type", "ansible_collections"}
+OTHERS = {"ansible_connection", "ansible_shell_type", "ansible_shell_executable", "ansible_collections"}
 
 
 def known() -> set[str]:
