@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from .. import policies
     from ..channel import Channel, Completed
-    from ..policies import MissingHostKeyPolicy
     from ..scp import SCP
     from ..session import SessionInfo
     from .files import MuxSFTP
@@ -44,7 +44,7 @@ class MuxSession:
         self.persist = persist
         self.reused = False
         self.port: int | None = None
-        self._policy: MissingHostKeyPolicy | None = None
+        self._policy: policies.MissingHostKeyPolicy | None = None
         self._keywords: dict[str, Any] = {}
         self._digest: dict[str, Any] = {}
         self._idle: list[Wire] = []
@@ -59,7 +59,7 @@ class MuxSession:
 
     # Connecting
 
-    def set_missing_host_key_policy(self, policy: MissingHostKeyPolicy | type[MissingHostKeyPolicy]) -> None:
+    def set_missing_host_key_policy(self, policy: policies.MissingHostKeyPolicy | type[policies.MissingHostKeyPolicy]) -> None:
         """Set what happens to a host key that is not known; it is asked in this process."""
         self._policy = policy() if isinstance(policy, type) else policy
 
