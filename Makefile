@@ -35,7 +35,7 @@ export ANSIBLE_HOME := $(abspath build/ansible)
 
 BUILD_PACKAGES := cmake gcc libc6-dev libkrb5-dev libssl-dev make pkg-config zlib1g-dev
 DEMO_PACKAGES := openssh-client openssh-server openssh-sftp-server sudo
-TEST_PACKAGES := busybox-static dropbear-bin fish git iproute2 iptables krb5-admin-server krb5-kdc krb5-user libfido2-dev libpam-oath libssh-dev \
+TEST_PACKAGES := btrfs-progs busybox-static dropbear-bin fish git iproute2 iptables krb5-admin-server krb5-kdc krb5-user libfido2-dev libpam-oath libssh-dev \
 	netavark oathtool opendoas opensc openssl podman procps python3-apt rsync runc softhsm2 tcsh tinysshd ucspi-tcp util-linux
 
 packages:

@@ -84,7 +84,7 @@ def test_full_disk_there(source, tmp_path):
 
 
 def test_limit_there(source, tmp_path):
-    """A server that may write no more (a quota, a limit) fails the transfer and leaves the old file."""
+    """A server that may write no larger file fails the transfer and leaves the old file."""
 
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -96,6 +96,45 @@ def test_limit_there(source, tmp_path):
         assert caught.value.sftp_code == 4
         assert sftp.listdir(tmp_path)
     assert untouched(tmp_path)
+
+
+@pytest.fixture
+def quota(tmp_path):
+    """A directory that may hold 10 MB, on a file system that has room for more. It has an old file."""
+    needs_root("a file system with quotas")
+    image, mounted = tmp_path / "image", tmp_path / "mounted"
+    directory = mounted / "home"
+    with image.open("wb") as file:
+        file.truncate(200 << 20)
+    mounted.mkdir()
+    subprocess.run(["mkfs.btrfs", "-q", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, mounted], check=True)
+    try:
+        for command in (["quota", "enable", mounted], ["subvolume", "create", directory], ["qgroup", "limit", "10M", directory]):
+            subprocess.run(["btrfs", *command], check=True, stdout=subprocess.DEVNULL)
+        (directory / "x").write_bytes(b"old")
+        yield directory
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+
+
+def test_quota_there(source, quota):
+    """A server's user who has used up a quota: the error names file and byte; the old file stays."""
+    with SFTP(PipeSession(), timeout=20) as sftp, pytest.raises(SFTPError, match=r"writing '.*x' at byte \d+ failed") as caught:
+        sftp.put(source, quota / "x")
+    assert caught.value.sftp_code == 4  # OpenSSH has no code for it
+    assert 5_000_000 < caught.value.offset < 11_000_000
+    assert names(quota) == ["x"]
+    assert (quota / "x").read_bytes() == b"old"
+
+
+def test_quota_here(source, quota):
+    """A quota on our side is the system's own error, with file and byte; the old file stays."""
+    with SFTP(PipeSession(), timeout=20) as sftp, pytest.raises(OSError, match=r"quota exceeded, writing byte \d+: '.*x'") as caught:
+        sftp.get(source, quota / "x")
+    assert (caught.value.errno, caught.value.filename) == (errno.EDQUOT, str(quota / "x"))
+    assert names(quota) == ["x"]
+    assert (quota / "x").read_bytes() == b"old"
 
 
 def test_full_disk_here(source, tmp_path):
