@@ -110,7 +110,11 @@ def quota(tmp_path):
     subprocess.run(["mkfs.btrfs", "-q", image], check=True)
     subprocess.run(["mount", "-o", "loop", image, mounted], check=True)
     try:
-        for command in (["quota", "enable", mounted], ["subvolume", "create", directory], ["qgroup", "limit", "10M", directory]):
+        for command in (
+            ["quota", "enable", mounted],
+            ["subvolume", "create", directory],
+            ["qgroup", "limit", "10M", directory],
+        ):
             subprocess.run(["btrfs", *command], check=True, stdout=subprocess.DEVNULL)
         (directory / "x").write_bytes(b"old")
         yield directory
@@ -130,7 +134,10 @@ def test_quota_there(source, quota):
 
 def test_quota_here(source, quota):
     """A quota on our side is the system's own error, with file and byte; the old file stays."""
-    with SFTP(PipeSession(), timeout=20) as sftp, pytest.raises(OSError, match=r"quota exceeded, writing byte \d+: '.*x'") as caught:
+    with (
+        SFTP(PipeSession(), timeout=20) as sftp,
+        pytest.raises(OSError, match=r"quota exceeded, writing byte \d+: '.*x'") as caught,
+    ):
         sftp.get(source, quota / "x")
     assert (caught.value.errno, caught.value.filename) == (errno.EDQUOT, str(quota / "x"))
     assert names(quota) == ["x"]
