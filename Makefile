@@ -30,6 +30,8 @@ export LIBSSH_PREFIX := $(abspath $(LIBSSH))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Nothing of this project goes to the user's ~/.ansible.
 export ANSIBLE_HOME := $(abspath build/ansible)
+# Each of Ansible's workers would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # --- what everything stands on: packages, an environment, libssh ------------------------------------------------------------
 
