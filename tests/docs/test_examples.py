@@ -47,7 +47,7 @@ VAULT = "vault_password: s3cret\nvault_become_password: s3cret\nvault_totp_secre
 
 
 @pytest.fixture(scope="module")
-def home(lab: Lab, tmp_path_factory: pytest.TempPathFactory):
+def home(lab: Lab, tmp_path_factory: pytest.TempPathFactory, collections_path: str):
     """A home whose keys the hosts of the documentation know, and which knows them; their names are in its file ``hosts``."""
     if not runner.OTHERS.exists():
         missing(f"other collections: make {runner.OTHERS}/ready")
@@ -60,6 +60,8 @@ def home(lab: Lab, tmp_path_factory: pytest.TempPathFactory):
         ssh.mkdir(mode=0o700)
         for suffix in ("", ".pub"):
             shutil.copy(f"{server.key}{suffix}", ssh / f"id_ed25519{suffix}")
+        (home / ".ansible").mkdir()
+        (home / ".ansible/collections").symlink_to(collections_path)
         (home / "web1.pub").write_text(f"{server.host_keys[0]}\n")
         (home / "hosts").write_text(f"127.0.0.1 localhost\n{server.address} {names}\n{bastion.address} bastion.example.com\n")
         known = [
