@@ -129,9 +129,12 @@ WITH_COLLECTION := NETCOMMON_COLLECTIONS=$(abspath $(COLLECTIONS)) $(ISOLATED)
 BEGIN = echo "== $@"
 PASSED = mkdir -p build/passed && touch build/passed/$@
 
-test: packages-test $(VENV)/ready-test $(VENV)/ready-docs $(CORE) $(COLLECTIONS)/ready
+# What is built comes first in this order: later the environment has to stay as it is.
+BUILT := $(VENV)/ready-docs $(COLLECTIONS)/ready $(CORE) $(RELEASES) $(OTHERS)/ready $(ENVIRONMENTS) $(SYSTEM)/ready
+
+test: packages-test
 	@rm -rf build/passed
-	@$(MAKE) --no-print-directory -k -j2 -Otarget $(RELEASES) $(OTHERS)/ready $(ENVIRONMENTS) $(SYSTEM)/ready $(ONE_CORE) || true
+	@$(MAKE) --no-print-directory -k -j2 -Otarget $(BUILT) $(ONE_CORE) || true
 	@$(MAKE) --no-print-directory test-matrix || true
 	@$(MAKE) --no-print-directory test-main || true
 	@failed="$(foreach part,$(PARTS),$$([ -e build/passed/$(part) ] || echo $(part)))"; \
@@ -180,7 +183,7 @@ $(OTHERS)/ready: scripts/fetch_collections.py | $(VENV)/ready
 	@echo "Fetching other collections"
 	@$(BIN)/python scripts/fetch_collections.py $(OTHERS) && touch $@
 
-$(SYSTEM)/ready: $(CORE_SOURCES) $(SOURCES) $(shell find tests -type f -not -name '*.pyc')
+$(SYSTEM)/ready: $(CORE_SOURCES) $(SOURCES) $(shell find tests -type f -not -name '*.pyc') | $(VENV)/ready
 	@echo "Compiling the library against the system's libssh"
 	@rm -rf $(SYSTEM) && mkdir -p $(SYSTEM)
 	@cp -r LICENSES README.md galaxy.yml meta plugins pylibsshext pyproject.toml scripts setup.py tests $(SYSTEM)
