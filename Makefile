@@ -137,8 +137,8 @@ test: packages-test
 	@$(MAKE) --no-print-directory -k -j2 -Otarget $(BUILT) $(ONE_CORE) || true
 	@$(MAKE) --no-print-directory test-matrix || true
 	@$(MAKE) --no-print-directory test-main || true
-	@failed="$(foreach part,$(PARTS),$$([ -e build/passed/$(part) ] || echo $(part)))"; \
-		[ -z "$$failed" ] || { echo "Failed:" $$failed; exit 1; }
+	@failed=; for part in $(PARTS); do [ -e build/passed/$$part ] || failed="$$failed $$part"; done; \
+		[ -z "$$failed" ] || { echo "Failed:$$failed"; exit 1; }
 
 .PHONY: $(PARTS)
 $(OTHER_PYTHONS:%=test-python-%): test-python-%: build/venvs/python-%/ready $(CORE)
