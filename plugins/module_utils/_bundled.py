@@ -116,4 +116,4 @@ def _absence() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(module("__main__").main(program=f"python {sys.argv[0]}"))
+    raise SystemExit(module("__main__").main(program=f"python {sys.argv[0]}"))

@@ -72,7 +72,7 @@ def parse(*lines: str | None) -> Arguments:
 
 def _add(found: Arguments, line: str) -> None:
     """Take a line, as an option of the plugin where it has one."""
-    word, _, rest = line.replace("=", " ", 1).partition(" ")
+    word, _blank, rest = line.replace("=", " ", 1).partition(" ")
     option = _OPTIONS.get(word.lower())
     if option:
         value = rest.strip().strip('"')
