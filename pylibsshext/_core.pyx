@@ -26,6 +26,7 @@ cdef enum:
     SLICE = 100  # milliseconds between two looks for signals
     WRITE_CHUNK = 1 << 18
     HELD_PIECE = 1 << 16
+    LONGEST = 1 << 30  # seconds: what is longer is for ever
 
 # OpenSSH's server counts a closed channel against MaxSessions until it comes round its loop again: an opening that follows at
 # once is refused, and nothing has been started by it.
@@ -140,8 +141,12 @@ def local_addresses():
     return found
 
 
-cdef object text_or_none(const char *value):
-    return None if value is NULL else value.decode("utf-8", "replace")
+cdef object taken_text(char *value):
+    """Return a C string as text, and free it; None of NULL."""
+    try:
+        return None if value is NULL else value.decode("utf-8", "replace")
+    finally:
+        libssh.ssh_string_free_char(value)
 
 
 cdef int slice_until(double deadline) except -1:
@@ -492,8 +497,9 @@ cdef class Session:
 
     def set_keepalive(self, double interval, int count):
         """Give the peer up when it sent nothing for *count* times *interval* seconds, and was asked *count* times; 0: never."""
+        count = max(count, 0)
         # Each question, the last one too, has the same time to be answered.
-        self.px.alive_interval = <int64_t>(interval * 1000 * max(count, 1) / (count + 1))
+        self.px.alive_interval = <int64_t>(interval * 1000 * max(count, 1) / (count + 1.0)) if 0 < interval < LONGEST else 0
         self.px.alive_max = count
 
     def set_option(self, int option, value, name):
@@ -522,7 +528,7 @@ cdef class Session:
         cdef engine.px_call call
         self.enter(f"setting {name}")
         rc = libssh.ssh_options_set(self.px.ssh, option, value)
-        copy_error(self.px.ssh, text, sizeof(text))
+        engine.px_say(text, sizeof(text), libssh.ssh_get_error(self.px.ssh))
         self.leave()
         self.report()
         if rc != libssh.SSH_OK:
@@ -536,10 +542,7 @@ cdef class Session:
         self.enter("reading an option")
         libssh.ssh_options_get(self.px.ssh, option, &value)  # an error means: not set
         self.leave()
-        try:
-            return text_or_none(value)
-        finally:
-            libssh.ssh_string_free_char(value)
+        return taken_text(value)
 
     def get_port(self):
         """Return the port that is set, 22 if none is (``ssh_options_get_port``)."""
@@ -554,25 +557,17 @@ cdef class Session:
         """Exchange banners and keys over the socket *fd*, which from here on is this session's to close (``ssh_connect``)."""
         cdef engine.px_call call = nothing()
         cdef char text[512]
-        cdef int rc
+        cdef int rc, lost = 0
         try:
             self.enter("ssh connect")
         except BaseException:
             os.close(fd)
             raise
-        rc = engine.px_attach(self.px, fd)
+        rc = engine.px_attach(self.px, fd, text, sizeof(text), &lost)
         self.leave()
+        self.report()
         if rc != engine.PX_OK:
-            raise MemoryError
-        self.set_option(libssh.SSH_OPTIONS_FD, fd, "fd")
-        self.enter("ssh connect")
-        # What an event adopts exists from the first call on, which does not wait.
-        rc = libssh.ssh_connect(self.px.ssh)
-        libssh.ssh_event_add_session(self.px.event, self.px.ssh)
-        copy_error(self.px.ssh, text, sizeof(text))
-        self.leave()
-        if rc == libssh.SSH_ERROR:  # the peer was gone before the first look
-            raise self.failure(&call, rc, True, "ssh connect", text)
+            raise self.failure(&call, rc, lost, "ssh connect", text)
         self.drive(do_connect, &call, "ssh connect", deadline)
 
     def server_key_base64(self):
@@ -609,6 +604,7 @@ cdef class Session:
         cdef size_t size = len(b_signature), length = len(b_data)
         cdef libssh.ssh_key ptr = NULL
         cdef int good
+        engine.px_log_to(NULL)
         if libssh.ssh_pki_import_pubkey_base64(b_key, libssh.ssh_key_type_from_name(b_type), &ptr) != libssh.SSH_OK:
             return False
         try:
@@ -703,21 +699,23 @@ cdef class Session:
     def kbdint_prompts(self):
         """Return (name, instruction, [(prompt, echo)]) of the question at hand."""
         cdef char echo = 0
+        cdef char *name
+        cdef char *instruction
+        cdef char *prompt
         cdef int count, i
         self.enter("reading the prompts")
-        # The pointers stay valid until the next step, which only this thread makes.
-        cdef const char *name = libssh.ssh_userauth_kbdint_getname(self.px.ssh)
-        cdef const char *instruction = libssh.ssh_userauth_kbdint_getinstruction(self.px.ssh)
-        cdef const char *prompt
+        name = engine.px_copy(libssh.ssh_userauth_kbdint_getname(self.px.ssh))
+        instruction = engine.px_copy(libssh.ssh_userauth_kbdint_getinstruction(self.px.ssh))
         count = libssh.ssh_userauth_kbdint_getnprompts(self.px.ssh)
         self.leave()
+        about = taken_text(name) or "", taken_text(instruction) or ""
         prompts = []
         for i in range(count):
             self.enter("reading the prompts")
-            prompt = libssh.ssh_userauth_kbdint_getprompt(self.px.ssh, i, &echo)
+            prompt = engine.px_copy(libssh.ssh_userauth_kbdint_getprompt(self.px.ssh, i, &echo))
             self.leave()
-            prompts.append((text_or_none(prompt) or "", echo != 0))
-        return text_or_none(name) or "", text_or_none(instruction) or "", prompts
+            prompts.append((taken_text(prompt) or "", echo != 0))
+        return *about, prompts
 
     def kbdint_answer(self, unsigned int index, answer):
         """Set the answer to prompt number *index*."""
@@ -742,25 +740,19 @@ cdef class Session:
 
     def negotiated(self):
         """Return what key exchange settled on, and both banners: name → text or None."""
-        cdef const char *values[7]
-        cdef char *issue
+        cdef char *values[8]
         self.enter("reading the session's state")
-        values[0] = libssh.ssh_get_kex_algo(self.px.ssh)
-        values[1] = libssh.ssh_get_cipher_in(self.px.ssh)
-        values[2] = libssh.ssh_get_cipher_out(self.px.ssh)
-        values[3] = libssh.ssh_get_hmac_in(self.px.ssh)
-        values[4] = libssh.ssh_get_hmac_out(self.px.ssh)
-        values[5] = libssh.ssh_get_serverbanner(self.px.ssh)
-        values[6] = libssh.ssh_get_clientbanner(self.px.ssh)
-        issue = libssh.ssh_get_issue_banner(self.px.ssh)
+        values[0] = engine.px_copy(libssh.ssh_get_kex_algo(self.px.ssh))
+        values[1] = engine.px_copy(libssh.ssh_get_cipher_in(self.px.ssh))
+        values[2] = engine.px_copy(libssh.ssh_get_cipher_out(self.px.ssh))
+        values[3] = engine.px_copy(libssh.ssh_get_hmac_in(self.px.ssh))
+        values[4] = engine.px_copy(libssh.ssh_get_hmac_out(self.px.ssh))
+        values[5] = engine.px_copy(libssh.ssh_get_serverbanner(self.px.ssh))
+        values[6] = engine.px_copy(libssh.ssh_get_clientbanner(self.px.ssh))
+        values[7] = libssh.ssh_get_issue_banner(self.px.ssh)
         self.leave()
-        names = ("kex", "cipher_in", "cipher_out", "mac_in", "mac_out", "server_banner", "client_banner")
-        try:
-            result = {name: text_or_none(values[i]) for i, name in enumerate(names)}
-            result["issue_banner"] = text_or_none(issue)
-            return result
-        finally:
-            libssh.ssh_string_free_char(issue)
+        names = ("kex", "cipher_in", "cipher_out", "mac_in", "mac_out", "server_banner", "client_banner", "issue_banner")
+        return {name: taken_text(values[i]) for i, name in enumerate(names)}
 
     def send_keepalive(self):
         """Send ``keepalive@openssh.com``, which a living server answers (``ssh_send_keepalive``)."""
@@ -805,15 +797,6 @@ cdef engine.px_call nothing() noexcept:
     return call
 
 
-cdef void copy_error(libssh.ssh_session session, char *text, size_t size) noexcept nogil:
-    cdef const char *error = libssh.ssh_get_error(session)
-    cdef size_t i = 0
-    while i + 1 < size and error[i]:
-        text[i] = error[i]
-        i += 1
-    text[i] = 0
-
-
 @cython.final
 cdef class Channel:
     """One channel: two streams in, one out, and the end of a remote process.
@@ -850,17 +833,16 @@ cdef class Channel:
 
     cdef int request(self, engine.px_step step, engine.px_call *call, doing, deadline) except -1:
         """Drive a request that the server answers."""
-        if self.px.requesting:
+        if not engine.px_claim(&self.px.requesting):
             raise errors.LibsshChannelException(f"{doing} failed: another request waits for its answer on this channel")
-        self.px.requesting = 1
         try:
             self.session.drive(step, call, doing, deadline)
         except errors.LibsshChannelTimeout:
             raise  # the answer is still on its way, as it is after an interruption: no other request can be made
         except errors.LibsshChannelException:
-            self.px.requesting = 0
+            engine.px_unclaim(&self.px.requesting)
             raise
-        self.px.requesting = 0
+        engine.px_unclaim(&self.px.requesting)
         return 0
 
     def open_session(self, deadline):
@@ -1002,7 +984,7 @@ cdef class Channel:
         cdef engine.px_call call = self.call()
         cdef char *data
         cdef int rc
-        cdef size_t here = engine.px_length(stream)
+        cdef size_t here = engine.px_glance(stream)
         if here == 0 and self.px.held[is_stderr]:
             here = HELD_PIECE
         if size > here:
@@ -1049,7 +1031,7 @@ cdef class Channel:
 
     def available(self, bint is_stderr):
         """Return how many bytes `take` can give at once."""
-        return engine.px_length(&self.px.stream[is_stderr])
+        return engine.px_glance(&self.px.stream[is_stderr])
 
     def gather(self):
         """Keep all output in memory from now on, however much comes, instead of closing the window when nobody reads."""
@@ -1139,7 +1121,7 @@ cdef class Bulk:
                 if plain or moved:
                     return plain, moved
         finally:
-            sftp.px_unclaim(&self.px.feeding)
+            engine.px_unclaim(&self.px.feeding)
 
     def feed(self, data):
         """Take in *data* that came another way; return the same as `receive`, empty if it completes nothing."""
@@ -1152,6 +1134,8 @@ cdef class Bulk:
             PyBuffer_Release(&view)
             if rc == engine.PX_NOMEM:
                 raise MemoryError
+            if rc == engine.PX_FORKED:
+                raise errors.LibsshChannelException("read failed: the channel belongs to the process that made it, not to a fork")
             plain, moved = self.sort()
             while engine.px_length(&self.px.arrived) > 0:
                 more, further = self.sort()
@@ -1159,7 +1143,7 @@ cdef class Bulk:
                 moved += further
             return plain, moved
         finally:
-            sftp.px_unclaim(&self.px.feeding)
+            engine.px_unclaim(&self.px.feeding)
 
     cdef tuple sort(self):
         """Deal with what has arrived, or with the first part of much."""
@@ -1212,9 +1196,9 @@ cdef class Bulk:
                 offset, length = offset + now, length - now
             return sizes, 0
         finally:
-            sftp.px_unclaim(&self.px.sending)
+            engine.px_unclaim(&self.px.sending)
 
     cdef int claim(self, int *flag) except -1:
-        if not sftp.px_claim(flag):
+        if not engine.px_claim(flag):
             raise errors.LibsshChannelException("another thread is at it")
         return 0

@@ -65,6 +65,19 @@ typedef struct {
 
 static inline size_t px_length(const px_bytes *bytes) { return bytes->end - bytes->start; }
 
+/* About how much there is, for who looks without the lock while others append and take: never more than there is room for. */
+static inline size_t px_glance(const px_bytes *bytes)
+{
+    size_t start = __atomic_load_n(&bytes->start, __ATOMIC_RELAXED), end = __atomic_load_n(&bytes->end, __ATOMIC_RELAXED);
+
+    return end > start ? end - start : 0;
+}
+
+/* Whether this thread is the only one at what the flag guards; it clears it again. */
+static inline int px_claim(int *flag) { return !__atomic_exchange_n(flag, 1, __ATOMIC_ACQUIRE); }
+
+static inline void px_unclaim(int *flag) { __atomic_store_n(flag, 0, __ATOMIC_RELEASE); }
+
 /* Room for `more` bytes at the end, or NULL. */
 static char *px_room(px_bytes *bytes, size_t more)
 {
@@ -175,6 +188,15 @@ static void px_on_log(int level, const char *function, const char *text, void *u
     px_append(&session->log, text, head[1]);
 }
 
+/* Keep a text that goes away with the lock, or is somebody else's; cut to what there is room for. */
+static void px_say(char *to, size_t size, const char *text)
+{
+    strncpy(to, text, size - 1);
+    to[size - 1] = 0;
+}
+
+static char *px_copy(const char *text) { return text == NULL ? NULL : strdup(text); }
+
 /* libssh keeps its log settings per thread: set them each time a thread comes in. */
 static void px_log_to(px_session *session)
 {
@@ -210,20 +232,37 @@ static px_session *px_new(void)
     return session;
 }
 
-/* What a session needs besides to wait on the connected socket `fd`, which it owns from here on.  The lock is held. */
-static int px_attach(px_session *session, int fd)
+/* Take the connected socket `fd`, which is the session's to close from here on, whatever comes of it, and begin to talk over it.  Text gets
+ * the word on a failure, lost whether the connection is to blame.  The lock is held. */
+static int px_attach(px_session *session, int fd, char *text, size_t size, int *lost)
 {
-    session->fd = fd;
-    session->heard = px_now();
-    ssh_set_counters(session->ssh, &session->traffic, NULL);
-    session->event = ssh_event_new();
-    if (session->event == NULL || pipe(session->wake) != 0)
-        return PX_NOMEM;
-    for (int i = 0; i < 2; i++) {
-        fcntl(session->wake[i], F_SETFD, FD_CLOEXEC);
-        fcntl(session->wake[i], F_SETFL, O_NONBLOCK);
+    if (session->event != NULL) {
+        px_say(text, size, "the session is connected already");
+    } else if (fcntl(fd, F_GETFD) < 0 || (session->wake[0] < 0 && pipe(session->wake) != 0)) {
+        px_say(text, size, strerror(errno));
+        *lost = 1;
+    } else if ((session->event = ssh_event_new()) == NULL || ssh_options_set(session->ssh, SSH_OPTIONS_FD, &fd) != SSH_OK) {
+        px_say(text, size, strerror(ENOMEM));
+    } else {
+        for (int i = 0; i < 2; i++) {
+            fcntl(session->wake[i], F_SETFD, FD_CLOEXEC);
+            fcntl(session->wake[i], F_SETFL, O_NONBLOCK);
+        }
+        session->fd = fd;
+        session->heard = px_now();
+        ssh_set_counters(session->ssh, &session->traffic, NULL);
+        /* What an event adopts exists from the first call on, which does not wait. */
+        if (ssh_connect(session->ssh) != SSH_ERROR && ssh_event_add_session(session->event, session->ssh) == SSH_OK)
+            return PX_OK;
+        px_say(text, size, ssh_get_error(session->ssh));
+        *lost = (ssh_get_status(session->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)) != 0;
+        session->dead = 1;
+        if (*lost)
+            return SSH_ERROR; /* as with any connection, px_close sees to it */
+        session->fd = -1; /* an option is wrong: libssh did not come to look at the socket */
     }
-    return PX_OK;
+    close(fd);
+    return SSH_ERROR;
 }
 
 /* Take the lock, also of a closed session: for what is buffered.  The caller leaves again only after PX_OK. */
@@ -232,6 +271,7 @@ static int px_lock(px_session *session)
     if (session->creator != getpid())
         return PX_FORKED;
     pthread_mutex_lock(&session->lock);
+    px_log_to(session);
     return PX_OK;
 }
 
@@ -244,7 +284,6 @@ static int px_enter(px_session *session)
         pthread_mutex_unlock(&session->lock);
         return PX_CLOSED;
     }
-    px_log_to(session);
     return PX_OK;
 }
 
@@ -644,7 +683,7 @@ static void px_on_signal(ssh_session ssh, ssh_channel channel, const char *signa
     (void)language;
     self->has_status = 1;
     self->status = -1;
-    strncpy(self->signal, signal ? signal : "", sizeof(self->signal) - 1);
+    px_say(self->signal, sizeof(self->signal), signal ? signal : "");
 }
 
 static px_channel *px_channel_new(px_session *session)
@@ -706,7 +745,6 @@ static void px_channel_drop(px_channel *self)
     self->ssh = NULL;
     if (ssh == NULL || self->session->ssh == NULL)
         return; /* libssh freed it with the session */
-    px_log_to(self->session);
     ssh_remove_channel_callbacks(ssh, &self->callbacks);
     if (self->requesting && !ssh_channel_is_open(ssh) && !self->closed && !self->session->dead)
         px_orphan(self->session, ssh);
@@ -780,8 +818,7 @@ static int px_drive(px_session *session, px_step step, px_call *call, int millis
     }
     if (rc < 0 && rc != SSH_AGAIN && session->ssh != NULL) {
         *lost = session->dead || !ssh_is_connected(session->ssh);
-        strncpy(text, session->silent ? "the server does not answer keepalives any more" : ssh_get_error(session->ssh), size - 1);
-        text[size - 1] = 0;
+        px_say(text, size, session->silent ? "the server does not answer keepalives any more" : ssh_get_error(session->ssh));
     }
     px_leave(session);
     return rc;

@@ -25,8 +25,13 @@ cdef extern from "engine.h" nogil:
         size_t end
 
     size_t px_length(const px_bytes *bytes)
+    size_t px_glance(const px_bytes *bytes)
     void px_take(px_bytes *bytes, size_t length)
     void px_clear(px_bytes *bytes)
+    int px_claim(int *flag)
+    void px_unclaim(int *flag)
+    void px_say(char *to, size_t size, const char *text)
+    char *px_copy(const char *text)
 
     ctypedef struct px_session:
         libssh.ssh_session ssh
@@ -44,7 +49,7 @@ cdef extern from "engine.h" nogil:
     px_session *px_new()
     px_session *px_ref(px_session *session)
     void px_unref(px_session *session)
-    int px_attach(px_session *session, int fd)
+    int px_attach(px_session *session, int fd, char *text, size_t size, int *lost)
     void px_log_to(px_session *session)
     int px_lock(px_session *session)
     int px_enter(px_session *session)

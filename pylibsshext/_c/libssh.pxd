@@ -149,7 +149,6 @@ cdef extern from "compat.h" nogil:
     void ssh_string_free(ssh_string str)
     void ssh_string_free_char(char *s)
     ssh_event ssh_event_new()
-    int ssh_event_add_session(ssh_event event, ssh_session session)
     const char *ssh_get_clientbanner(ssh_session session)
     const char *ssh_get_serverbanner(ssh_session session)
     const char *ssh_get_kex_algo(ssh_session session)

@@ -69,11 +69,6 @@ static px_sftp *px_sftp_new(void)
     return self;
 }
 
-/* Whether this thread is the only one at it; it clears the flag again. */
-static int px_claim(int *flag) { return !__atomic_exchange_n(flag, 1, __ATOMIC_ACQUIRE); }
-
-static void px_unclaim(int *flag) { __atomic_store_n(flag, 0, __ATOMIC_RELEASE); }
-
 static void px_expected_close(px_expected *expected)
 {
     if (expected->fd >= 0)

@@ -21,8 +21,6 @@ cdef extern from "sftp.h" nogil:
         char *out
 
     px_sftp *px_sftp_new()
-    int px_claim(int *flag)
-    void px_unclaim(int *flag)
     void px_sftp_free(px_sftp *sftp)
     int px_sftp_expect(px_sftp *sftp, uint32_t id, int fd, uint64_t offset, uint32_t size)
     void px_sftp_forget(px_sftp *sftp, uint32_t id)

@@ -23,7 +23,7 @@ def test_forked(crash: Run, case: str) -> None:
     crash("fork", case)
 
 
-CASES = ["close_session", "close_channel", "close_connecting", "one_channel", "requests", "everything"]
+CASES = ["close_session", "close_channel", "close_connecting", "one_channel", "described", "requests", "everything"]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -49,6 +49,12 @@ def test_core_channel(crash: Run, state: str) -> None:
     assert "take" in crash("methods", "core.Channel", state, timeout=240)["names"]
 
 
+@pytest.mark.parametrize("state", ["fresh", "forked"])
+def test_core_bulk(crash: Run, state: str) -> None:
+    """What moves SFTP's data takes anything, in the middle of a packet too."""
+    assert "feed" in crash("methods", "core.Bulk", state, timeout=240)["names"]
+
+
 @pytest.mark.parametrize("state", ["fresh", "empty"])
 def test_core_key(crash: Run, state: str) -> None:
     """A key handle takes anything, even one that never got a key."""

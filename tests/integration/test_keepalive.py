@@ -69,6 +69,15 @@ def test_a_quiet_command_is_left_alone(sshd, relay):
         assert session.exec_command("sleep 2.5; echo done").stdout == b"done\n"
 
 
+@pytest.mark.parametrize("count", [3, 0, -1, 2**31 - 1])
+def test_intervals_that_never_end(session, count):
+    """An interval that is none, or that nobody lives to see the end of, gives no connection up."""
+    for interval in (float("inf"), float("nan"), 1e300, 1e18, -1):
+        session._core.set_keepalive(interval, count)
+        assert session.is_connected
+        assert session.exec_command("echo on").stdout == b"on\n"
+
+
 def test_no_keepalive_without_an_interval(sshd, relay):
     """By default silence on the line is nobody's business."""
     far, link = relay(sshd)

@@ -7,6 +7,7 @@ import fnmatch
 import logging
 import os
 import re
+import resource
 import socket
 import threading
 import time
@@ -444,6 +445,48 @@ def test_refused_channel(bad_server, connect):
         session.new_channel()
     channels[0].request_exec("echo on")
     assert channels[0].read(timeout=20) == b"on\n"
+
+
+def test_failed_connects_close_their_sockets(sshd):
+    """An option that libssh can't use, and too few descriptors to go on with: an exception that says so, and none is lost."""
+
+    def descriptors():
+        return len(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    for _ in range(3):
+        with pytest.raises(LibsshSessionException, match="Couldn't apply options") as caught:
+            Session().connect(**login(sshd, add_identity="/nowhere/%z"))
+        assert not isinstance(caught.value, ConnectionError)
+    assert descriptors() == before
+
+    session = Session()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 2, hard))  # the socket, and one end of a pipe
+    try:
+        with pytest.raises(LibsshConnectionError, match="Too many open files"):
+            session.connect(**login(sshd, host_key_checking=False))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert descriptors() == before
+    session.connect(**login(sshd))
+    assert session.exec_command("true").returncode == 0
+    session.close()
+    assert descriptors() == before
+
+
+def test_the_core_connects_once(sshd, connect):
+    """A second socket for the same handle is refused and closed; the first goes on."""
+    session = connect(sshd)
+    second = socket.create_connection((sshd.address, sshd.port))
+    number = second.detach()
+    with pytest.raises(LibsshSessionException, match="connected already"):
+        session._core.connect(number, None)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
+    assert session.exec_command("true").returncode == 0
 
 
 def test_proxycommand(sshd, connect):

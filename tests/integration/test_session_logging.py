@@ -53,6 +53,29 @@ def test_levels(sshd, caplog):
     assert counts[-1] > counts[2]
 
 
+def test_each_session_has_its_log(sshd, connect, monkeypatch):
+    """Fetching output that libssh kept back is logged by the session whose output it is, not by the last that this thread used."""
+    told = []
+    sessions = []
+    for number in (0, 1):
+        monkeypatch.setattr(ssh_logging, "emit", lambda level, text, number=number: told.append((number, text)))
+        sessions.append(connect(sshd))
+        sessions[-1].set_log_level(ANSIBLE_PYLIBSSH_TRACE)
+    first, session = sessions
+    with session.new_channel() as channel:
+        channel.request_exec("head -c 20000000 /dev/zero")
+        while channel.poll(1000) < 1 << 20:
+            pass
+        assert session.exec_command("true").returncode == 0  # more has come meanwhile, and is kept by libssh
+        assert channel.read(1 << 30)
+        assert first.is_connected
+        told.clear()
+        assert channel.read(1 << 30)
+        assert first.is_connected
+        assert session.is_connected
+    assert {number for number, text in told if "buffered" in text} == {1}
+
+
 def test_quiet_by_default(sshd, connect, capfd, caplog):
     """A connection with ssh_config files that are missing, as 1.4.0 warned of, logs no warning and prints nothing."""
     caplog.set_level(logging.WARNING)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import gc
 import json
 import os
+import struct
 import sys
 import zlib
 
-from harness import HOST, argument_lists, attempt, connect, keyword_lists, public
+from harness import GOOD, HOST, argument_lists, attempt, connect, keyword_lists, public
 
 from pylibsshext import _core, auth, session
 from pylibsshext.session import Session
+
+NULL = os.open(os.devnull, os.O_RDWR)
 
 kept = []  # what an object under test must outlive, or be outlived by
 
@@ -147,10 +150,21 @@ MAKERS = {
     "SessionInfo": lambda state: connected().info,
     "core.Session": make_core,
     "core.Channel": lambda state: make_channel(state)._core,
+    "core.Bulk": lambda state: make_bulk(),
     "core.Key": lambda state: (
         _core.Key.__new__(_core.Key) if state == "empty" else _core.Key.from_text(open(HOST["key"], "rb").read(), None)
     ),
 }
+
+
+def make_bulk():
+    """Expecting something, in the middle of a packet, which says it is long."""
+    channel = make_channel("running")._core
+    GOOD.update(channel=channel, requests=[1, 2, 3], handle=b"handle", fd=NULL, offset=0, length=1_000_000)
+    bulk = _core.Bulk()
+    bulk.expect_data(1, NULL, 0, 1 << 15)
+    bulk.feed(struct.pack(">IBIIs", (1 << 15) + 9, 103, 1, 1 << 15, b"x"))
+    return bulk
 
 
 def assault(make, name):

@@ -129,6 +129,24 @@ def one_channel():
         assert (everything.count(b"a"), everything.count(b"b")) == (300_000, 300_000), len(everything)
 
 
+def described():
+    """What describes a session is right or an exception, when another thread closes it meanwhile."""
+    for _ in range(60):
+        session = connect()
+        core = session._core
+        expected = core.negotiated()
+
+        def describe(core=core, expected=expected):
+            while True:
+                assert core.negotiated() == expected
+
+        readers = [start(describe) for _ in range(2)]
+        time.sleep(0.005)
+        core.close()
+        join(*readers)
+        session.close()
+
+
 def requests():
     """Two requests at once on one channel: one of them may raise, none may crash."""
     session = connect()
