@@ -11,10 +11,10 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from libc.errno cimport errno
-from libc.stdint cimport SIZE_MAX, int64_t, uint32_t, uint64_t
+from libc.stdint cimport SIZE_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from ._c cimport engine, ifaddrs, libssh, sftp
+from ._c cimport engine, ifaddrs, libssh, sealed, sftp
 
 import binascii
 import os
@@ -36,6 +36,7 @@ libssh.ssh_init()
 
 LIBSSH_VERSION = libssh.ssh_version(0).decode().split("/")[0]
 READS_SECURITY_KEYS = libssh.SSH_FILE_FORMAT_OPENSSH != 0  # libssh 0.12
+READS_SEALED_KEYS = bool(sealed.PX_UNSEALS)  # where libssh is in this module
 
 # Whether libssh asks for the certificates of hosts: the release by itself does not, our build of it does.
 HOST_CERTIFICATES = bool(engine.px_has_host_certificates())
@@ -334,6 +335,40 @@ cdef class Key:
         wipe(b_text)
         wipe(b_passphrase)
         return self if rc == libssh.SSH_OK else None
+
+    @staticmethod
+    def from_sealed(before, private, tag, cipher, salt, uint32_t rounds, passphrase):
+        """Read a key in OpenSSH's format whose *private* section AES-GCM or ChaCha20-Poly1305 has encrypted.
+
+        *before* is what precedes that section in a key that is not encrypted.  None if the passphrase is wrong.
+        """
+        cdef bytes b_cipher = c_text(cipher, "cipher"), b_salt = salt, b_tag = tag, b_passphrase = c_secret(passphrase, "passphrase")
+        cdef bytearray data = bytearray(before + private)
+        cdef const char *c_cipher = b_cipher
+        cdef const char *c_salt = b_salt
+        cdef const char *c_tag = b_tag
+        cdef const char *c_passphrase = b_passphrase
+        cdef char *c_data = data
+        cdef size_t begin = len(before), size = len(private), salt_size = len(salt), passphrase_size = len(b_passphrase)
+        cdef int opened = 0
+        cdef bytes b_base64, b_text
+        if len(b_tag) == sealed.PX_TAG and size <= sealed.PX_SEALED_MOST:
+            with nogil:
+                opened = sealed.px_unseal(
+                    c_cipher, c_passphrase, passphrase_size, <const uint8_t *>c_salt, salt_size, rounds,
+                    <uint8_t *>c_data + begin, <int>size, <const uint8_t *>c_tag,
+                )
+        wipe(b_passphrase)
+        if not opened:
+            return None
+        b_base64 = binascii.b2a_base64(data)
+        b_text = b"-----BEGIN OPENSSH PRIVATE KEY-----\n" + b_base64 + b"-----END OPENSSH PRIVATE KEY-----\n"
+        try:
+            return Key.from_text(b_text, None)
+        finally:
+            memset(c_data, 0, len(data))
+            wipe(b_base64)
+            wipe(b_text)
 
     def with_certificate(self, kind, text):
         """Return this key with the certificate of type *kind*, base64 *text*; None if it is none (``ssh_pki_copy_cert_to_privkey``)."""

@@ -7,10 +7,10 @@ import base64
 import binascii
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, NamedTuple, Union
 
 from . import _core, certificates, hostkeys
-from .agent import strings
+from .agent import string, strings
 from .errors import KeyImportError, PassphraseError
 
 if TYPE_CHECKING:
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
 # What keys in that format may be encrypted with. libssh takes any cipher that it has for sessions, and crashes at those with tags.
 _CIPHERS = ("none", "3des-cbc", *(f"aes{bits}-{mode}" for bits in (128, 192, 256) for mode in ("cbc", "ctr")))
+_SEALING = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com")
 _OPENSSH_BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+
+
+# What OpenSSL 3 has in its legacy provider only: the names of PEM (RFC 1423), and how schemes of PKCS#8 begin (RFC 8018, 7292) and end.
+_OBSOLETE_PEM = (b"DES-CBC", b"SEED-", b"RC2-", b"RC4", b"BF-", b"CAST5-", b"IDEA-")
+_OBSOLETE_PKCS8 = {
+    **{bytes.fromhex("06092a864886f70d0105") + bytes([n]): "DES or RC2" for n in (1, 3, 4, 6, 10, 11)},  # PBES1
+    **{bytes.fromhex("060a2a864886f70d010c01") + bytes([n]): "RC2 or RC4" for n in (1, 2, 5, 6)},
+    bytes.fromhex("06052b0e030207"): "DES",  # PBES2's
+}
 
 
 def default_identities() -> list[str]:
@@ -42,18 +52,27 @@ def load_key(text: Secret, passphrase: Secret | None, name: str = "private_key",
     if not isinstance(text, (str, bytes, bytearray)):
         raise TypeError(f"{name} must be str or bytes, not {type(text).__name__}")
     cipher = _cipher(text)
-    if cipher and cipher not in _CIPHERS:
+    if cipher and cipher not in (*_CIPHERS, *(_SEALING if _core.READS_SEALED_KEYS else ())):
         raise KeyImportError(
             f"{name} is encrypted with {cipher}, which libssh cannot read: ssh-keygen -p -Z aes256-ctr changes that"
         )
-    if not passphrase and ask is not None and is_encrypted(text):
-        passphrase = ask(f"Passphrase for {name}: ", True)
-    key = _core.Key.from_text(text, passphrase) if cipher != "" else None
-    if key is not None:
-        return key
     encrypted = is_encrypted(text)
+    if encrypted and not passphrase and ask is not None:
+        passphrase = ask(f"Passphrase for {name}: ", True)
     if encrypted and not passphrase:
         raise PassphraseError(f"{name} is encrypted and no passphrase was given (private_key_password)")
+    if cipher in _SEALING:
+        key = _unsealed(text, passphrase or "")
+    else:
+        key = _core.Key.from_text(text, passphrase) if cipher != "" else None
+    if key is not None:
+        return key
+    obsolete = _obsolete(text) if encrypted else ""
+    if obsolete:
+        raise KeyImportError(
+            f"{name} is encrypted with {obsolete}, which OpenSSL does not decrypt any more, or the passphrase is wrong: "
+            "openssl pkcs8 -topk8 -provider default -provider legacy encrypts it anew"
+        )
     if encrypted:
         raise PassphraseError(f"wrong passphrase for {name} (private_key_password)")
     raise KeyImportError(f"{name} is not a private key in OpenSSH's, PEM's or PKCS#8's format")
@@ -90,15 +109,10 @@ def security_key_of(key: _core.Key, name: str = "private_key") -> security_keys.
 def _handle(text: bytes, name: str) -> security_keys.Handle:
     from .security_keys import parse  # ctypes takes its time to load, and few have such keys
 
-    raw = _openssh_body(text)
-    if raw is not None:
-        rest = raw[len(_OPENSSH_MAGIC) :]
-        for _ in range(3):  # cipher, KDF, its options
-            rest = rest[4 + int.from_bytes(rest[:4], "big") :]
-        fields = strings(rest[4:])
-        handle = parse(fields[1]) if len(fields) > 1 else None
-        if handle is not None:
-            return handle
+    container = _container(text)
+    handle = parse(container.private) if container is not None else None
+    if handle is not None:
+        return handle
     raise KeyImportError(f"{name} is not the key of a security key, or is damaged")
 
 
@@ -143,9 +157,9 @@ def public_blob(path: str) -> bytes | None:
             data = read(candidate)
         except KeyImportError:
             continue
-        raw = _openssh_body(data)
-        if raw is not None:
-            return _public_section(raw)
+        container = _container(data)
+        if container is not None:
+            return container.public or None
         words = data.split()
         if len(words) >= 2 and words[0].startswith((b"ssh-", b"ecdsa-", b"sk-")):
             return _decoded(words[1])
@@ -160,17 +174,22 @@ def is_encrypted(text: Secret) -> bool:
     return cipher not in ("", "none")
 
 
+def _obsolete(text: Secret) -> str:
+    """Return which cipher a key in PEM's or PKCS#8's format is encrypted with, if it is one that OpenSSL has given up; "" otherwise."""
+    lines = (text.encode() if isinstance(text, str) else bytes(text)).split(b"-----", 3)[2:3]
+    body = lines[0] if lines else b""
+    _, info, rest = body.partition(b"DEK-Info: ")
+    if info:
+        return rest.partition(b",")[0].decode("ascii", "replace") if rest.startswith(_OBSOLETE_PEM) else ""
+    head = _decoded(b"".join(body.split())[:200]) or b""
+    return next((name for begin, name in _OBSOLETE_PKCS8.items() if begin in head), "")
+
+
 def _cipher(text: Secret) -> str | None:
     """Return what a key in OpenSSH's own format is encrypted with, "" if that cannot be read; None for other formats."""
-    data = text.encode() if isinstance(text, str) else text
-    begin = data.find(_OPENSSH_BEGIN)
-    if begin < 0:
-        return None
-    # No more than the head, which is no secret, is copied.
-    head = bytes(data[begin + len(_OPENSSH_BEGIN) : begin + len(_OPENSSH_BEGIN) + 80])
-    raw = _decoded(b"".join(head.split())[:64]) or b""
-    names = strings(raw[len(_OPENSSH_MAGIC) :]) if raw.startswith(_OPENSSH_MAGIC) else []
-    return names[0].decode("ascii", "replace") if names else ""
+    raw = _openssh(text, 80)  # no more than the head, which is no secret
+    names = strings(raw) if raw is not None else []
+    return None if raw is None else names[0].decode("ascii", "replace") if names else ""
 
 
 def key_fingerprint(key: _core.Key) -> str:
@@ -187,21 +206,53 @@ def read(path: str) -> bytes:
         raise KeyImportError(f"reading {path} failed: {exc.strerror}") from exc
 
 
-def _openssh_body(data: bytes) -> bytes | None:
-    """Return what is between the lines of a key in OpenSSH's own format, None for any other."""
-    _, begin, rest = data.partition(_OPENSSH_BEGIN)
-    raw = _decoded(b"".join(rest.partition(b"-----")[0].split())) if begin else None
-    return raw if raw is not None and raw.startswith(_OPENSSH_MAGIC) else None
+class _Container(NamedTuple):
+    """A key in OpenSSH's own format (PROTOCOL.key in its sources). The private section is encrypted, but with the cipher "none"."""
+
+    cipher: str
+    kdf_options: bytes
+    public: bytes
+    private: bytes
+    tag: bytes
 
 
-def _public_section(raw: bytes) -> bytes | None:
-    """Return the public key of an ``openssh-key-v1``: the fourth string, after cipher, KDF, KDF options and a count."""
-    rest = raw[len(_OPENSSH_MAGIC) :]
-    for _ in range(3):
-        rest = rest[4 + int.from_bytes(rest[:4], "big") :]
-    size = int.from_bytes(rest[4:8], "big")
-    blob = rest[8 : 8 + size]
-    return blob if size and len(blob) == size else None
+def _container(text: Secret) -> _Container | None:
+    """Return what is in a key in OpenSSH's own format, None for any other, or if it is cut short."""
+    raw = _openssh(text) or b""
+    head = strings(raw)[:3]  # cipher, KDF, its options; a number of keys follows, which is 1
+    body = raw[sum(4 + len(one) for one in head) + 4 :]
+    sections = strings(body)[:2]
+    if len(head) < 3 or len(sections) < 2:
+        return None
+    tag = body[sum(4 + len(one) for one in sections) :]
+    return _Container(head[0].decode("ascii", "replace"), head[2], sections[0], sections[1], tag)
+
+
+def _unsealed(text: Secret, passphrase: Secret) -> _core.Key | None:
+    """Read a key that is encrypted with a cipher that makes a tag, too; None if the passphrase is wrong."""
+    container = _container(text)
+    salt = next(iter(strings(container.kdf_options)), None) if container is not None else None
+    if container is None or salt is None:
+        return None
+    rounds = int.from_bytes(container.kdf_options[4 + len(salt) :][:4], "big")
+    before = (
+        _OPENSSH_MAGIC + string(b"none") + string(b"none") + string(b"") + (1).to_bytes(4, "big") + string(container.public)
+    )
+    before += len(container.private).to_bytes(4, "big")
+    return _core.Key.from_sealed(before, container.private, container.tag, container.cipher, salt, rounds, passphrase)
+
+
+def _openssh(text: Secret, most: int | None = None) -> bytes | None:
+    """Return what a key in OpenSSH's own format has after its magic, of its first *most* characters; None for any other format."""
+    data = text.encode() if isinstance(text, str) else text
+    begin = data.find(_OPENSSH_BEGIN)
+    if begin < 0:
+        return None
+    begin += len(_OPENSSH_BEGIN)
+    end = data.find(b"-----", begin)
+    body = b"".join(bytes(data[begin : max(end, begin) if most is None else begin + most]).split())
+    raw = _decoded(body[: len(body) // 4 * 4]) or b""
+    return raw[len(_OPENSSH_MAGIC) :] if raw.startswith(_OPENSSH_MAGIC) else b""
 
 
 def _decoded(text: bytes) -> bytes | None:

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 
 import pytest
 
 from pylibsshext import _core, auth, kbdint, keys
-from pylibsshext.errors import KeyImportError, LibsshSessionException
+from pylibsshext.errors import KeyImportError, LibsshSessionException, PassphraseError
 from tests.lab import servers
 
 
@@ -164,15 +165,70 @@ def test_ciphers_of_keys(tmp_path, cipher):
     assert keys.load_key(path.read_bytes(), "phrase") is not None
 
 
+@pytest.mark.parametrize("kind", ["ed25519", "rsa"])
 @pytest.mark.parametrize("cipher", ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"])
-def test_ciphers_that_crash_libssh(tmp_path, cipher):
-    """A key that is encrypted with a cipher at which libssh crashes does not get there; the error says how to change it."""
+def test_ciphers_with_tags(tmp_path, cipher, kind):
+    """A key that is encrypted with a cipher at which libssh crashes is read all the same, or the error says how to change it."""
     path = tmp_path / "key"
-    _keygen("-t", "ed25519", "-Z", cipher, "-N", "phrase", "-f", path)
+    _keygen("-t", kind, "-Z", cipher, "-N", "phrase", "-f", path)
+    shown = subprocess.run(["ssh-keygen", "-lf", path], check=True, capture_output=True, text=True).stdout.split()[1]
     assert keys.is_encrypted(path.read_bytes())
     for text in (path.read_bytes(), path.read_text(), bytearray(path.read_bytes())):
-        with pytest.raises(KeyImportError, match=f"is encrypted with {cipher}, .*: ssh-keygen -p -Z aes256-ctr"):
-            keys.load_key(text, "phrase")
+        if not _core.READS_SEALED_KEYS:
+            with pytest.raises(KeyImportError, match=f"is encrypted with {cipher}, .*: ssh-keygen -p -Z aes256-ctr"):
+                keys.load_key(text, "phrase")
+            continue
+        assert keys.key_fingerprint(keys.load_key(text, "phrase")) == shown
+        with pytest.raises(PassphraseError, match="wrong passphrase"):
+            keys.load_key(text, "phrases")
+        with pytest.raises(PassphraseError, match="no passphrase was given"):
+            keys.load_key(text, None)
+
+
+@pytest.mark.parametrize("cipher", ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"])
+def test_damaged_keys_with_tags(tmp_path, cipher):
+    """Wherever a bit of it is wrong, or its end is missing: a KeyImportError, and the key as it was only where the bit says nothing."""
+    path = tmp_path / "key"
+    _keygen("-t", "ed25519", "-Z", cipher, "-a", "1", "-N", "phrase", "-f", path)
+    lines = path.read_text().splitlines()
+    raw = base64.b64decode("".join(lines[1:-1]))
+    good = keys.key_fingerprint(keys.load_key(path.read_bytes(), "phrase")) if _core.READS_SEALED_KEYS else None
+    read = 0
+    options = raw.index(b"bcrypt") + 6  # those of the KDF are left alone: with more rounds it takes longer than anybody waits
+    for index in {*range(15, options, 3), *range(options + 28, len(raw), 5)}:
+        flipped = bytearray(raw)
+        flipped[index] ^= 1
+        for damaged in (bytes(flipped), raw[:index]):
+            text = "\n".join([lines[0], base64.b64encode(damaged).decode(), lines[-1]])
+            try:
+                assert keys.key_fingerprint(keys.load_key(text, "phrase")) == good
+                read += 1
+            except KeyImportError:
+                pass
+    assert read <= 20  # the name of the KDF, and how many keys there are
+
+
+@pytest.mark.parametrize(
+    "scheme", ["PBE-SHA1-3DES", "PBE-MD5-DES", "PBE-SHA1-RC4-128", "-v2 des", "-traditional des", "-traditional seed"]
+)
+def test_old_schemes_of_pem_and_pkcs8(tmp_path, scheme):
+    """Triple DES is read; for what OpenSSL has given up, as has OpenSSH with it, the error says so, and not only that the passphrase is wrong."""
+    path = tmp_path / "key"
+    servers.make_key(path, "rsa")
+    _keygen("-p", "-m", "PEM", "-N", "", "-f", path)
+    form, _, cipher = scheme.rpartition(" ")
+    how = ["rsa", form, f"-{cipher}"] if form == "-traditional" else ["pkcs8", "-topk8", form or "-v1", cipher]
+    command = ["openssl", *how, "-provider", "default", "-provider", "legacy", "-in", path, "-passout", "pass:phrase"]
+    text = subprocess.run(command, check=True, capture_output=True).stdout
+    if scheme == "PBE-SHA1-3DES":
+        assert keys.load_key(text, "phrase") is not None
+        with pytest.raises(PassphraseError, match="wrong passphrase"):
+            keys.load_key(text, "phrases")
+        return
+    with pytest.raises(
+        KeyImportError, match="is encrypted with (DES|RC2 or RC4|SEED|DES-CBC).*OpenSSL does not.*openssl pkcs8 -topk8"
+    ):
+        keys.load_key(text, "phrase")
 
 
 @pytest.mark.parametrize("text", [b"", "", b"junk", b"-----BEGIN RSA PRIVATE KEY-----\njunk\n", b"\xff" * 10_000])
