@@ -10,8 +10,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
-# An example begins with its file's name, in a comment; what can't be run has a comment before it that says why.
+# An example begins with its file's name, in a comment. Before it another comment may say that it is meant for a checkout of this
+# repository, or why it can't be run.
 _FENCE = re.compile(r"(?ms)^(?P<indent> *)```(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$")
+_IN_CHECKOUT = re.compile(r"<!-- in a checkout -->\s*$")
 _NOT_RUN = re.compile(r"<!-- not run: (.+) -->\s*$")
 _NAME = re.compile(r"# (\S+\.(?:yml|py|cfg|ini))\n")
 # What shows something and runs nothing: output, and what Sphinx makes.
@@ -20,12 +22,13 @@ NOT_CODE = re.compile(r"text|\{.*\}")
 
 @dataclass(frozen=True)
 class Block:
-    """A code block. ``not_run`` is why it can't be run."""
+    """A code block. ``in_checkout`` is where to run it, ``not_run`` why it can't be run."""
 
     page: Path
     line: int
     language: str
     text: str
+    in_checkout: bool = False
     not_run: str = ""
 
     @property
@@ -54,5 +57,7 @@ def blocks(page: Path) -> list[Block]:
             continue
         before = text[: fence.start()]
         reason = _NOT_RUN.search(before)
-        found.append(Block(page, before.count("\n") + 1, fence["language"], fence["text"], reason[1] if reason else ""))
+        where = bool(_IN_CHECKOUT.search(before))
+        line = before.count("\n") + 1
+        found.append(Block(page, line, fence["language"], fence["text"], where, reason[1] if reason else ""))
     return found
