@@ -123,7 +123,9 @@ class Reader:
                 shutil.rmtree(self.installed, ignore_errors=True)
             for command in block.commands:
                 self._run(block, "sh", "-euc", command)
-            assert INSTALLS not in block.text or (self.installed / "ansible_collections/ansible/netcommon/MANIFEST.json").exists()
+            assert (
+                INSTALLS not in block.text or (self.installed / "ansible_collections/ansible/netcommon/MANIFEST.json").exists()
+            )
             return
         self._write(block.name, block.text)
         if block.name in typed:
