@@ -38,7 +38,7 @@ def test_nothing_printed(session):
 def test_on_a_channel_again_and_again(session):
     """As with 1.4.0, one channel object runs any number of commands."""
     channel = session.new_channel()
-    assert [channel.exec_command(f"echo {n}; exit {n}").returncode for n in range(5)] == [0, 1, 2, 3, 4]
+    assert [channel.exec_command(f"echo {n}; exit {n}").returncode for n in range(256)] == list(range(256))
     assert channel.exec_command("echo again").stdout == b"again\n"
     channel.request_exec("echo itself")
     assert channel.read_stdout() == b"itself\n"
