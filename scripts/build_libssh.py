@@ -71,6 +71,58 @@ CHANGES = (
             "char *ssh_client_select_hostkeys(ssh_session session)\n{"
         ),
     ),
+    # It copies what a packet brings for a channel into a string, that into the channel's buffer, and offers it to the callbacks from there.
+    # A channel with nothing in its buffer offers it right out of the packet, and keeps what they leave.
+    (
+        "src/channels.c",
+        "SSH_PACKET_CALLBACK(channel_rcv_data)\n{",
+        """\
+static int offer(ssh_channel channel, void *data, uint32_t len, int is_stderr)
+{
+    ssh_buffer kept = is_stderr ? channel->stderr_buffer : channel->stdout_buffer;
+    int taken = 0, more;
+
+    if (kept != NULL && ssh_buffer_get_len(kept) > 0) {
+        return 0; /* comes first */
+    }
+    ssh_callbacks_iterate(channel->callbacks, ssh_channel_callbacks, channel_data_function) {
+        more = ssh_callbacks_iterate_exec(
+            channel_data_function, channel->session, channel, (char *)data + taken, len - taken, is_stderr);
+        taken += more > 0 ? more : 0;
+    }
+    ssh_callbacks_iterate_end();
+    if (channel->counter != NULL) {
+        channel->counter->in_bytes += taken;
+    }
+    return taken;
+}
+
+SSH_PACKET_CALLBACK(channel_rcv_data)
+{""",
+    ),
+    (
+        "src/channels.c",
+        "str = ssh_buffer_get_ssh_string(packet);\n    if (str == NULL) {",
+        "if (ssh_buffer_get_u32(packet, &len) != sizeof(len) || (len = ntohl(len)) > ssh_buffer_get_len(packet)) {",
+    ),
+    ("src/channels.c", "ssh_string_len(str)", "len"),
+    (
+        "src/channels.c",
+        "data = ssh_string_data(str);\n    if (channel_default_bufferize(channel, data, len, is_stderr) < 0) {",
+        (
+            "data = ssh_buffer_get(packet);\n    rest = offer(channel, data, len, is_stderr);\n"
+            "    if (rest < (int)len && channel_default_bufferize(channel, (char *)data + rest, len - rest, is_stderr) < 0) {"
+        ),
+    ),
+    (
+        "src/channels.c",
+        "    if (is_stderr) {\n        buf = channel->stderr_buffer;",
+        (
+            "    if (rest > 0 && grow_window(session, channel) == SSH_ERROR) {\n        return -1;\n    }\n"
+            "    if (rest == (int)len) {\n        return SSH_PACKET_USED;\n    }\n\n"
+            "    if (is_stderr) {\n        buf = channel->stderr_buffer;"
+        ),
+    ),
 )
 
 

@@ -93,6 +93,13 @@ def test_empty_pieces(bad):
     assert [channel.read(timeout=20), channel.read(timeout=20)] == [b"one\n", b""]
 
 
+@pytest.mark.parametrize(("length", "second"), [(2, b"tw"), (4, b"two\n"), (5, b""), (2**31, b""), (2**32 - 1, b"")])
+def test_length_that_is_not_the_data_s(bad, length, second):
+    """Data is what its length says; a packet without that much is none, and nothing behind it in memory is read."""
+    done = bad.exec_command(f"wrong-length {length}", timeout=20)
+    assert (done.stdout, done.returncode) == (b"one\n" + second + b"end\n", 0)
+
+
 def test_byte_by_byte(bad):
     """Output in packets of one byte arrives whole."""
     assert bad.exec_command("split " + "word " * 20, timeout=20).stdout.split() == [b"word"] * 20

@@ -158,6 +158,16 @@ async def empty_data(process: Process[bytes]) -> None:
     send(process, CLOSE)
 
 
+async def wrong_length(process: Process[bytes], length: str) -> None:
+    """Send three lines, the second of four bytes with another length before it."""
+    send_data(process, b"one\n")
+    send(process, DATA, UInt32(int(length)), b"two\n")
+    send_data(process, b"end\n")
+    send_status(process, 0)
+    send(process, EOF)
+    send(process, CLOSE)
+
+
 async def over_window(process: Process[bytes], size: str) -> None:
     """Send that many bytes, however small the client's window is."""
     for _ in range(int(size) // 32768):
@@ -256,6 +266,6 @@ COMMANDS: dict[str, Callable[..., Awaitable[None]]] = {
     function.__name__.replace("_", "-"): function
     for function in (
         *(echo, cat, rc, die, flood, split, slow, hang, ignore_input, no_status, close_early, eof_no_close),
-        *(data_after_eof, data_after_close, status_first, empty_data, over_window, drop, hang_up, ask, env),
+        *(data_after_eof, data_after_close, status_first, empty_data, wrong_length, over_window, drop, hang_up, ask, env),
     )
 }
