@@ -903,26 +903,32 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
+_NAME = "ansible_collections.ansible.netcommon.plugins.connection.libssh"
+_PRELOADED = __name__ != _NAME
 _PLUGINS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class _Beside:
-    """A module of this collection's module_utils, imported when it is first used, and by Python's own machinery.
-
-    Ansible's compiles what it imports from a collection anew in each process, and so for each task. Python keeps what it compiled.
-    """
-
-    package = "ansible_netcommon_module_utils"
+    """A module of this collection's module_utils, imported when it is first used."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        if self.package not in sys.modules:
-            spec = importlib.machinery.ModuleSpec(self.package, None, is_package=True)
-            spec.submodule_search_locations = [os.path.join(_PLUGINS, "module_utils")]
-            sys.modules[self.package] = importlib.util.module_from_spec(spec)
-        return getattr(importlib.import_module(f"{self.package}.{self._name}"), attribute)
+        return getattr(_beside(self._name), attribute)
+
+
+def _beside(name: str) -> ModuleType:
+    """Import a module of this collection's module_utils by Python's own machinery.
+
+    Ansible's compiles what it imports from a collection anew in each process, and so for each task. Python keeps what it compiled.
+    """
+    package = "ansible_netcommon_module_utils"
+    if package not in sys.modules:
+        spec = importlib.machinery.ModuleSpec(package, None, is_package=True)
+        spec.submodule_search_locations = [os.path.join(_PLUGINS, "module_utils")]
+        sys.modules[package] = importlib.util.module_from_spec(spec)
+    return importlib.import_module(f"{package}.{name}")
 
 
 def _define_options() -> None:
@@ -932,7 +938,20 @@ def _define_options() -> None:
     """
     ready = os.path.join(_PLUGINS, "module_utils", "_libssh_options.json")
     with suppress(FileNotFoundError), open(ready, encoding="utf-8") as file:
-        constants.config.initialize_plugin_configuration_definitions("connection", __name__, json.load(file))
+        options = json.load(file)
+        for name in {_NAME, __name__.rpartition(".")[2]} if _PRELOADED else {_NAME}:
+            constants.config.initialize_plugin_configuration_definitions("connection", name, options)
+
+
+def _preload() -> None:
+    """Import what each task uses.
+
+    What Ansible finds by the path ``connection_plugins`` it imports before it starts its workers, and they have it then; what it
+    finds in a collection each of them imports anew.
+    """
+    _beside("_command")
+    with suppress(ImportError):  # said when a task needs it
+        _session.preload(_bundled.load())
 
 
 if TYPE_CHECKING:
@@ -943,6 +962,8 @@ else:
         ("_bundled", "_clixml", "_command", "_connection_options", "_escalation", "_session", "_ssh_args", "_transfers"),
     )
 _define_options()
+if _PRELOADED:
+    _preload()
 
 display = Display()
 

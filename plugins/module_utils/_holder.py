@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     Report = Callable[[str], None]
 
 
+def preload(library: ModuleType) -> None:
+    """Import the holder's client, and note what it tells its own holder by: which code it is."""
+    importlib.import_module(".mux.client", library.__name__)
+    importlib.import_module(".mux.paths", library.__name__).holder_name()
+
+
 def open_session(library: ModuleType, policy: Any, keywords: Mapping[str, Any], persist: int, report: Report) -> Any:
     """Return the holder's session for *keywords*, logged in by now; None if there can be no holder here."""
     client = importlib.import_module(".mux.client", library.__name__)

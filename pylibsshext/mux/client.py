@@ -84,17 +84,18 @@ class MuxSession:
         """Return a new connection to the holder, whose other end knows the session that is meant."""
         wire = start.connect()
         try:
-            secret = greet(wire)
-            about = self._about(secret)
-            self.reused = bool(self.ask(wire, {"do": "session", **about}).data["reused"])
+            # The request need not wait for the greeting: that would take as long once more.
+            wire.send({"do": "session", **self._about()})
+            greet(wire)
+            self.reused = bool(self._answered(wire).data["reused"])
         except BaseException:
             wire.close()
             raise
         return wire
 
-    def _about(self, secret: bytes) -> dict[str, Any]:
+    def _about(self) -> dict[str, Any]:
         policy = f"{type(self._policy).__module__}.{type(self._policy).__qualname__}" if self._policy else ""
-        return {"digest": identity.digest(secret, self._keywords, policy), "persist": self.persist}
+        return {"digest": identity.digest(self._keywords, policy), "persist": self.persist}
 
     # Talking with the holder
 
@@ -121,6 +122,9 @@ class MuxSession:
     ) -> Message:
         """Send a request and return the answer; what the holder wants to know before that is answered here."""
         wire.send(request, blob, fds)
+        return self._answered(wire, timeout)
+
+    def _answered(self, wire: Wire, timeout: float | None = None) -> Message:
         while True:
             message = wire.receive(timeout)
             if message.data.get("ask") == "credentials":
@@ -271,8 +275,8 @@ class MuxSession:
             self._keywords = _portable(keywords)
         wire = start.connect(create=False)
         try:
-            about = self._about(greet(wire))
-            return bool(self.ask(wire, {"do": "reset", **about}).data["closed"])
+            greet(wire)
+            return bool(self.ask(wire, {"do": "reset", **self._about()}).data["closed"])
         finally:
             wire.close()
             self.close()
@@ -300,15 +304,14 @@ class _AskedSession:
         self.add = True
 
 
-def greet(wire: Wire) -> bytes:
-    """Hear the holder's greeting; return its secret for digests."""
+def greet(wire: Wire) -> None:
+    """Hear the holder's greeting."""
     try:
         hello = wire.receive(_PATIENCE).data
     except TimeoutError as exc:
         raise MuxUnavailable("the connection holder does not answer") from exc
     if hello.get("protocol") != VERSION:
         raise MuxUnavailable(f"the connection holder speaks version {hello.get('protocol')} of the protocol, not {VERSION}")
-    return bytes.fromhex(hello["secret"])
 
 
 def _portable(keywords: Mapping[str, Any]) -> dict[str, Any]:

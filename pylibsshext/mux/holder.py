@@ -7,7 +7,6 @@ import _thread
 import contextlib
 import os
 import resource
-import secrets
 import select
 import signal
 import socket
@@ -53,7 +52,6 @@ class Holder:
         self._listener = listener
         self._directory = directory
         self._key = key
-        self._secret = secrets.token_bytes(32)
         self._events = select.epoll()
         self._watched: dict[int, Held] = {}
         self._clients = 0
@@ -127,7 +125,7 @@ class Holder:
 
     def _serve(self, sock: socket.socket) -> None:
         try:
-            Service(self._pool, Wire(sock), self._secret, self.stop).serve()
+            Service(self._pool, Wire(sock), self.stop).serve()
         finally:
             with self._counting:
                 self._clients -= 1

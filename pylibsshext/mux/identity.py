@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""When two connections are the same one: if everything that made them is.
-
-The digest of it is keyed by the holder's own secret, so that what a session was made with can be compared, and not guessed at.
-"""
+"""When two connections are the same one: if everything that made them is."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import os
 from collections.abc import Mapping
@@ -20,7 +16,7 @@ _SECRETS = {"password", "private_key", "private_key_password"}
 _SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 
 
-def digest(secret: bytes, keywords: Mapping[str, Any], policy: str) -> str:
+def digest(keywords: Mapping[str, Any], policy: str) -> str:
     """Return the digest of a connection that *keywords* of ``Session.connect`` make under a host-key policy."""
     agent = keywords.get("agent")
     sealed: list[bytes | bytearray] = []
@@ -30,7 +26,7 @@ def digest(secret: bytes, keywords: Mapping[str, Any], policy: str) -> str:
         "files": _files(keywords),
         "agent": _stamp(agent if isinstance(agent, str) else os.environ.get("SSH_AUTH_SOCK")),
     }
-    code = hmac.new(secret, json.dumps(about, sort_keys=True).encode("ascii"), hashlib.sha256)
+    code = hashlib.sha256(json.dumps(about, sort_keys=True).encode("ascii"))
     for one in sealed:
         code.update(one)
     return code.hexdigest()

@@ -13,6 +13,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from functools import cache
 
 from .protocol import VERSION, MuxUnavailable
 
@@ -114,8 +115,9 @@ def package() -> tuple[str, str, list[str]]:
     return module.__name__, str(module.__file__), list(module.__path__)
 
 
+@cache
 def _code() -> list[object]:
-    """Return what changes with the code: its place, and when its files were changed last."""
+    """Return what changes with the code: its place, and when its files were changed last, as this process found them."""
     name, file, places = package()
     marks: list[object] = [name, file]
     for place in [*places, os.path.dirname(os.path.abspath(__file__))]:

@@ -55,10 +55,9 @@ class AskingPolicy(MissingHostKeyPolicy):
 class Service:
     """Serves one client, in a thread of its own, until it hangs up."""
 
-    def __init__(self, pool: Pool, wire: Wire, secret: bytes, stop: Callable[[], None]) -> None:
+    def __init__(self, pool: Pool, wire: Wire, stop: Callable[[], None]) -> None:
         self._pool = pool
         self._wire = wire
-        self._secret = secret
         self._stop = stop
         self._digest = ""
         self._persist = 0.0
@@ -70,7 +69,7 @@ class Service:
         """Greet the client and do what it asks for."""
         try:
             self._wire.check_peer()
-            self._wire.send({"protocol": VERSION, "version": __version__, "pid": os.getpid(), "secret": self._secret.hex()})
+            self._wire.send({"protocol": VERSION, "version": __version__, "pid": os.getpid()})
             while True:
                 self._handle(self._wire.receive())
         except (HangUp, LibsshException):
@@ -143,7 +142,7 @@ class Service:
 
     def _lease_hop(self, keywords: dict[str, Any], onward: Session) -> tuple[Session, Callable[[], None]]:
         """Lend a session with a host on the way, and what gives it back; many go through one, and it outlives them a while."""
-        digest = identity.digest(self._secret, keywords, "hop")
+        digest = identity.digest(keywords, "hop")
         digest += f" {self._pool.turn(digest) % max(1, int(keywords.get('proxy_jump_logins', 1)))}"
         while True:
             held, _ = self._pool.lease(digest, self._persist, lambda: self._session(keywords, onward), self._there)

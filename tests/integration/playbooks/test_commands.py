@@ -3,11 +3,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from .runner import ROOT, Ansible
 
 pytestmark = pytest.mark.usefixtures("sshd")
+# Goes by the name of sitecustomize, which Python imports as it starts.
+NOTE_IMPORTS = """
+import os, sys
+
+def note(event, arguments):
+    if event == "import" and arguments[0].endswith("pylibsshext.mux.start"):
+        with open(os.environ["SEEN"], "a") as file:
+            file.write("once\\n")
+
+sys.addaudithook(note)
+"""
 TARGET = ROOT / "tests/integration/targets/connection_libssh/test_connection.yml"
 
 
@@ -119,3 +132,25 @@ def test_environment_and_shell_options(ansible: Ansible):
         - script: /bin/sh -c true
           args: {removes: /nonexistent}
     """)
+
+
+@pytest.mark.parametrize("name", ["ansible.netcommon.libssh", "libssh"])
+def test_connection_plugins(ansible: Ansible, collections_path: str, tmp_path: Path, name: str):
+    """A plugin that Ansible finds in connection_plugins too is imported before the workers are, with what it needs, and once."""
+    seen = tmp_path / "seen"
+    (tmp_path / "sitecustomize.py").write_text(NOTE_IMPORTS)
+    python_path = f"{tmp_path}:{ansible.environment['PYTHONPATH']}"
+
+    def imports(environment: dict[str, str]) -> int:
+        seen.touch()
+        noting = {"PYTHONPATH": python_path, "SEEN": str(seen)}
+        ansible.passes("- raw: id\n" * 3, environment=noting | environment)
+        count = len(seen.read_text().splitlines())
+        seen.unlink()
+        return count
+
+    ansible.hosts["h"]["ansible_connection"] = name
+    plugins = f"{collections_path}/ansible_collections/ansible/netcommon/plugins/connection"
+    assert imports({"ANSIBLE_CONNECTION_PLUGINS": plugins}) == 1
+    if name != "libssh":  # which no collection stands behind
+        assert imports({}) == 3
