@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
+import grp
 import json
 import os
 import shutil
@@ -61,8 +62,24 @@ def inventory(host: dict[str, Any], file: Path) -> dict[str, Any]:
     else:  # "~" is a real user's home, in which nothing shall be left
         remote = file.with_name("remote")
         remote.mkdir()
-        variables |= {"demo_folder": str(remote), "ansible_remote_tmp": str(remote / "tmp")}
+        variables |= {
+            "demo_folder": str(remote),
+            "ansible_remote_tmp": str(remote / "tmp"),
+            "ansible_ssh_use_tty": terminals_are_ready(),
+        }
     return {"all": {"hosts": {"demo": variables}}}
+
+
+def terminals_are_ready() -> bool:
+    """Whether new terminals are of the group tty, as sshd wants them: in some containers they aren't, and only root can change that."""
+    ours, theirs = os.openpty()
+    try:
+        return os.fstat(theirs).st_gid == grp.getgrnam("tty").gr_gid
+    except KeyError:  # then sshd doesn't mind
+        return True
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def stop_holder(environment: dict[str, str]) -> None:
