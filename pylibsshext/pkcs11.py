@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from ctypes import POINTER, byref, c_ubyte, c_ulong, c_void_p
 from typing import Any, NamedTuple
@@ -94,6 +95,9 @@ class _TokenInfo(ctypes.Structure):
     )
 
 
+_ONE_AT_A_TIME = threading.Lock()  # also for initialization: SoftHSM forgets sessions when two threads do that at once
+
+
 class _Attribute(ctypes.Structure):
     _fields_ = (("type", c_ulong), ("value", c_void_p), ("length", c_ulong))
 
@@ -122,7 +126,8 @@ class Module:
         except (OSError, AttributeError) as exc:
             raise LibsshSessionException(f"pkcs11_provider: {path} cannot be used: {exc}") from exc
         arguments = _Arguments(flags=_OS_LOCKING)
-        code = failed or self._code(_INITIALIZE, byref(arguments))
+        with _ONE_AT_A_TIME:
+            code = failed or self._code(_INITIALIZE, byref(arguments))
         if code not in (_OK, _INITIALIZED):
             raise LibsshSessionException(f"pkcs11_provider: {path} cannot be used: error {code:#x}")
 
@@ -150,15 +155,20 @@ class Module:
 
     @contextlib.contextmanager
     def session(self, slot: int, pin: Callable[[], str] | None = None) -> Iterator[c_ulong]:
-        """Open a session, logged in if there is a PIN to do it with."""
+        """Open a session, logged in if there is a PIN to do it with; one at a time, whatever threads there are.
+
+        All sessions of a process have one login with a token: with several at once a wrong PIN would do while another's holds.
+        """
+        secret = pin() if pin is not None else None
         handle = c_ulong()
-        self.call(_OPEN, slot, _SERIAL, c_void_p(), c_void_p(), byref(handle))
-        try:
-            if pin is not None:
-                self.login(handle, _USER, pin())
-            yield handle
-        finally:
-            self._code(_CLOSE, handle)
+        with _ONE_AT_A_TIME:
+            self.call(_OPEN, slot, _SERIAL, c_void_p(), c_void_p(), byref(handle))
+            try:
+                if secret is not None:
+                    self.login(handle, _USER, secret)
+                yield handle
+            finally:
+                self._code(_CLOSE, handle)
 
     def login(self, session: c_ulong, user: int, pin: str) -> None:
         """Log in, to the token or, after the beginning of a signature, for that alone."""

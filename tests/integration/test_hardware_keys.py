@@ -7,19 +7,23 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 
+from pylibsshext import pkcs11
 from pylibsshext.doctor import examine
-from pylibsshext.errors import AuthenticationError
+from pylibsshext.errors import AuthenticationError, LibsshSessionException
 from tests.lab import agents, bad
 from tests.lab.fixtures import missing, new_hosts
 from tests.lab.works import works
 
 from . import mux_lab
 from .playbooks.conftest import bare_ansible, collections_path  # noqa: F401 - fixtures
+from .test_cli_transfers import ENVIRONMENT, Terminal
 
 PIN = "1234"
 KINDS = ("ed25519-sk", "ecdsa-sk")
@@ -210,6 +214,25 @@ def test_token(host, connect, tokens, monkeypatch):
     works("PKCS#11 tokens without an agent (SoftHSM)", host)
 
 
+def test_a_token_that_many_logins_use_at_once(tokens, monkeypatch):
+    """As hosts of a play do in the holder: each by its own PIN, and a wrong one does not get in on another's."""
+    monkeypatch.setenv("SOFTHSM2_CONF", tokens[0]["SOFTHSM2_CONF"])
+
+    def signs(number):
+        pin = PIN if number % 2 else "98765"
+        uri = f"pkcs11:token=lab;object=lab%20rsa?module-path={SOFTHSM}&pin-value={pin}"
+        (key,) = pkcs11.keys(pkcs11.Uri.parse(uri), None, None)
+        try:
+            return bool(key.sign(b"data", 0))
+        except LibsshSessionException as exc:
+            return str(exc)
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(signs, range(64)))
+    assert set(answers[1::2]) == {True}
+    assert set(answers[::2]) == {"the PIN of the token is wrong"}
+
+
 def test_token_that_wants_the_pin_each_time(host, connect, tokens, monkeypatch):
     """A key with CKA_ALWAYS_AUTHENTICATE gets the PIN once more for the signature; a person is asked once."""
     monkeypatch.setenv("SOFTHSM2_CONF", tokens[0]["SOFTHSM2_CONF"])
@@ -330,13 +353,38 @@ def test_playbook(host, bare_ansible, keys, provider, tokens, agent, lab, tmp_pa
         "forwarding": {"ansible_libssh_forward_agent": True, "command": "ssh-add -l", "expect": "SHA256:"},
         "notforwarding": {"command": "echo $SSH_AUTH_SOCK-", "expect": "^-"},
     }.items():
-        base = {"ansible_libssh_look_for_keys": False, "ansible_libssh_persist": persist, "command": "echo in", "expect": "in"}
+        base = {
+            "ansible_libssh_look_for_keys": False,
+            "ansible_libssh_persist": persist,
+            "command": "echo logged in",
+            "expect": "^logged in",
+        }
         bare_ansible.add(host, name, **base | variables)
     with mux_lab.own_directory(tmp_path / "mux") as directory:
         bare_ansible.environment["PYLIBSSHEXT_MUX_DIR"] = str(directory)
         outcome = bare_ansible.play(TASKS, quiet=False)
     assert outcome.rc == 0, outcome.text
     assert f"Touch the security key to log in with {keys / 'ecdsa-sk'}" in outcome.words
+
+
+def test_the_doctor_asks_for_a_pin(host, tokens, tmp_path):
+    """At a terminal, and does not show it."""
+    words = [
+        sys.executable,
+        "-m",
+        "pylibsshext",
+        "doctor",
+        "-F",
+        "none",
+        "-i",
+        f"pkcs11:token=lab;object=lab%20rsa?module-path={SOFTHSM}",
+    ]
+    more = ["--set", "look_for_keys=false", "--set", f"host_key={host.host_keys[0]}", f"{host.user}@{host.address}:{host.port}"]
+    terminal = Terminal([*words, *more], tmp_path, {**ENVIRONMENT, **tokens[0], "HOME": str(tmp_path)})
+    terminal.wait_for("PIN of the token lab: ")
+    terminal.type(f"{PIN}\n")
+    assert terminal.end() == 0, terminal.said
+    assert f"lab: {PIN}" not in terminal.said
 
 
 def test_doctor(host, keys, tokens, monkeypatch, tmp_path):
