@@ -1199,13 +1199,13 @@ class Connection(ConnectionBase):
         password = become.get_option("become_pass", playcontext=self._play_context)
         return _escalation.Escalation(become, _connection_options.plain(password))
 
-    def _ask(self, question: str) -> bool:
-        """Ask on the terminal; anything but "yes" is a no."""
+    def _ask(self, question: str) -> str:
+        """Ask on the terminal; without one the answer is empty."""
         try:
             answer = display.prompt_until(question)
         except (AnsiblePromptNoninteractive, AnsiblePromptInterrupt):
-            return False
-        return to_text(answer).strip().lower() in ("yes", "y")
+            return ""
+        return str(to_text(answer)).strip()
 
     def _answer(self, question: str, secret: bool) -> str | None:
         """Have a question of the login answered on the terminal; None if there is none."""

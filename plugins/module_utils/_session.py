@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 QUESTION = """\
 The authenticity of host '{host}' can't be established.
 {key_type} key fingerprint is {fingerprint}.
-Are you sure you want to continue connecting (yes/no)? """
+Are you sure you want to continue connecting (yes/no/[fingerprint])? """
+AGAIN = "Please type 'yes', 'no' or the fingerprint: "
 
 
 def open_session(
     library: ModuleType,
     options: Mapping[str, Any],
-    ask: Callable[[str], bool],
+    ask: Callable[[str], str],
     answer: Answer,
     notify: Callable[[str], None],
     persist: int = 0,
@@ -31,7 +32,7 @@ def open_session(
 ) -> Any:
     """Return a session, connected and logged in as *options* say: the connection holder's, if *persist* seconds are wanted.
 
-    *ask* puts a question to the user: whether to trust a host that is not known yet.  *answer* is for what is asked in the course of
+    *ask* puts a question to the user, "" if there is none: whether to trust a host that is not known yet.  *answer* is for what is asked in the course of
     the login, *notify* for what the user has to do meanwhile.
     """
     policy = AskPolicy(library, ask)
@@ -54,7 +55,7 @@ def preload(library: ModuleType) -> None:
 def end_session(library: ModuleType, options: Mapping[str, Any], report: Callable[[str], None]) -> None:
     """End the connection holder's session that was made with *options*, if there is one."""
     keywords = _keywords(library, options, lambda _question, _secret: None, report)
-    _holder.end_session(library, AskPolicy(library, lambda _question: False), keywords, report)
+    _holder.end_session(library, AskPolicy(library, lambda _question: ""), keywords, report)
 
 
 def _keywords(library: ModuleType, options: Mapping[str, Any], answer: Answer, notify: Callable[[str], None]) -> dict[str, Any]:
@@ -81,9 +82,12 @@ def _harmless(text: str) -> str:
 
 
 class AskPolicy:
-    """What to do about a host whose key is in no known_hosts file: add the key that the user accepts. A changed key never comes here."""
+    """What to do about a host whose key is in no known_hosts file: add the key that the user accepts. A changed key never comes here.
 
-    def __init__(self, library: ModuleType, ask: Callable[[str], bool]) -> None:
+    As OpenSSH's client takes it, "yes" and the right fingerprint accept it, "no" and an empty answer do not, and other answers are asked again.
+    """
+
+    def __init__(self, library: ModuleType, ask: Callable[[str], str]) -> None:
         self._library = library
         self._ask = ask
 
@@ -92,6 +96,9 @@ class AskPolicy:
     ) -> None:
         """Add the key, or raise."""
         host = connection_options.destination({"remote_addr": hostname, "port": session.port})
-        if not self._ask(QUESTION.format(host=host, key_type=key_type, fingerprint=fingerprint)):
-            raise self._library.errors.HostKeyError(message, hostname, session.port, key_type, fingerprint)
+        answer = self._ask(QUESTION.format(host=host, key_type=key_type, fingerprint=fingerprint))
+        while answer.lower() != "yes" and answer != fingerprint:
+            if answer.lower() in ("", "no"):
+                raise self._library.errors.HostKeyError(message, hostname, session.port, key_type, fingerprint)
+            answer = self._ask(AGAIN)
         session.hostkey_auto_add(username)

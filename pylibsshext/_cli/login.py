@@ -31,7 +31,8 @@ class AskPolicy(MissingHostKeyPolicy):
         """Add the key, or raise."""
         print(f"The authenticity of host {hostname!r} can't be established.")
         print(f"{key_type} key fingerprint is {fingerprint}.")
-        if _ask("Connect all the same (yes/no)? ").strip().lower() != "yes":
+        answer = _ask("Connect all the same (yes/no/[fingerprint])? ").strip()
+        if answer.lower() != "yes" and answer != fingerprint:
             RejectPolicy().missing_host_key(session, hostname, username, key_type, fingerprint, message)
         session.hostkey_auto_add(username)
 
@@ -49,6 +50,7 @@ def connect(session: Session, user: str | None, host: str, arguments: argparse.N
         "identities": [arguments.identity] if arguments.identity else None,
         "private_key_password": _passphrase(arguments.identity) if arguments.identity and asks else None,
         "kbdint_callback": _answer if asks else None,
+        "prompt_callback": _reply if asks else None,
         "timeout": arguments.timeout,
         "server_alive_interval": arguments.timeout,
     }
@@ -92,6 +94,10 @@ def _answer(name: str, instruction: str, prompts: Prompts) -> list[str]:
         if text:
             print(text)
     return [_ask(prompt) if echo else getpass(prompt) for prompt, echo in prompts]
+
+
+def _reply(question: str, secret: bool) -> str:
+    return getpass(question) if secret else _ask(question)
 
 
 def _passphrase(identity: str) -> str | None:

@@ -31,6 +31,7 @@ from tests.lab.works import works
 from . import mux_lab
 from .conftest import login as for_login
 from .playbooks.conftest import bare_ansible, collections_path  # noqa: F401 - fixtures
+from .playbooks.test_failures import answered
 
 PIN = "1234"
 KEYS = {
@@ -99,6 +100,7 @@ def device(enrolled, ports, monkeypatch):
     monkeypatch.delenv("SSH_SK_PROVIDER", raising=False)
     device.tries = 8
     device.asked = 0
+    device.protocol = 1
     device.told_to_stop.clear()
     device.verifies = False
     device.patience = 20.0
@@ -184,8 +186,10 @@ def test_usual_file(login, keys, device, tmp_path, monkeypatch):
     assert login("ed25519-sk", identities=None, look_for_keys=True).info.auth_method == "publickey"
 
 
-def test_pin(login, device, keys, host):
+@pytest.mark.parametrize("protocol", [1, 2])
+def test_pin(login, device, keys, host, protocol):
     """It is asked for before the touch, and the time that typing takes is not the login's; a wrong one is told, with what is left."""
+    device.protocol = protocol
     events = []
 
     def ask(question, secret):
@@ -399,7 +403,7 @@ def test_u2f(new_sshd, connect, library, tmp_path, monkeypatch):
 
 
 TASKS = """
-- raw: echo in
+- raw: echo logged in
   register: result
   ignore_unreachable: true
 - assert:
@@ -413,7 +417,11 @@ def test_playbook(host, bare_ansible, keys, device, ports, library, tmp_path):  
     bare_ansible.environment |= {**library.environment, "LAB_FIDO2": str(ports)}
     for persist in (0, 30):
         base = {"ansible_libssh_look_for_keys": False, "ansible_libssh_agent": False, "ansible_libssh_persist": persist}
-        for name, expect in {"ecdsa-sk": "in", "ed25519-sk": "in", "pin": "nobody is here to give the PIN"}.items():
+        for name, expect in {
+            "ecdsa-sk": "^logged in",
+            "ed25519-sk": "^logged in",
+            "pin": "nobody is here to give the PIN",
+        }.items():
             file = {"ansible_private_key_file": str(keys / name), "expect": expect}
             bare_ansible.add(host, f"{name}-{persist}", **base, **file)
     with mux_lab.own_directory(tmp_path / "mux") as directory:
@@ -422,3 +430,20 @@ def test_playbook(host, bare_ansible, keys, device, ports, library, tmp_path):  
     assert outcome.rc == 0, outcome.text
     assert device.asked == 4
     assert f"Touch the security key to log in with {keys / 'ecdsa-sk'}" in outcome.words
+
+
+@pytest.mark.parametrize("persist", [0, 30])
+def test_pin_that_is_typed_at_a_playbooks_terminal(host, bare_ansible, keys, device, ports, library, tmp_path, persist):  # noqa: F811
+    """Nothing but Ansible's own prompt asks for it, also when the holder logs in."""
+    device.protocol = 2
+    bare_ansible.environment |= {**library.environment, "LAB_FIDO2": str(ports)}
+    about = {"ansible_libssh_look_for_keys": False, "ansible_libssh_agent": False, "ansible_libssh_persist": persist}
+    bare_ansible.add(host, ansible_private_key_file=str(keys / "pin"), **about)
+    with mux_lab.own_directory(tmp_path / "mux") as directory:
+        bare_ansible.environment[mux_lab.DIRECTORY] = str(directory)
+        question = f"asks: PIN of the security key for {keys / 'pin'}:"
+        status, shown = answered(bare_ansible, "- raw: echo in\n", question, PIN)
+    assert status == 0, shown
+    assert f": Touch the security key to log in with {keys / 'pin'}" in " ".join(shown.split())
+    assert device.asked == 1
+    assert device.tries == 8

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from .hosts import run
 
@@ -30,6 +31,7 @@ _MSG, _INIT, _CBOR, _CANCEL, _KEEPALIVE, _ERROR = 0x03, 0x06, 0x10, 0x11, 0x3B, 
 _UP_NEEDED = b"\x02"
 _ES256, _EDDSA = -7, -8
 _UP, _UV, _ATTESTED, _EXTENSIONS = 0x01, 0x04, 0x40, 0x80
+_INVALID_PARAMETER = 0x02
 _CANCELLED, _NO_CREDENTIALS, _TOO_LATE, _PIN_INVALID, _PIN_BLOCKED = 0x2D, 0x2E, 0x2F, 0x31, 0x32
 _PIN_AUTH_INVALID, _PIN_AUTH_BLOCKED, _PIN_NOT_SET, _PIN_REQUIRED = 0x33, 0x34, 0x35, 0x36
 _NO_ERROR, _NOT_SATISFIED, _WRONG_DATA, _NO_INSTRUCTION = b"\x90\0", b"\x69\x85", b"\x6a\x80", b"\x6d\0"
@@ -86,13 +88,14 @@ class Authenticator:
     """A security key that listens at *path*.
 
     ``finger`` says whether somebody touches it, ``waiting`` is set while it waits for that, ``asked`` counts how often it did,
-    ``told_to_stop`` that it was cancelled.  *verifies* is a key that knows its owner's finger; *u2f* one of the time before FIDO2.
+    ``told_to_stop`` that it was cancelled; ``protocol`` is how it takes PINs, 1 or 2.  *verifies* is a key that knows its owner's finger; *u2f* one of the time before FIDO2.
     """
 
     def __init__(
         self, path: Path, pin: str | None = None, *, verifies: bool = False, u2f: bool = False, patience: float = 20.0
     ) -> None:
         self.pin = pin
+        self.protocol = 1
         self.tries = _TRIES
         self.finger = threading.Event()
         self.finger.set()
@@ -226,7 +229,7 @@ class Authenticator:
         options = {"rk": True, "up": True, "clientPin": self.pin is not None}
         if self.verifies:
             options["uv"] = True
-        known = {1: ["FIDO_2_0", "FIDO_2_1_PRE"], 2: ["credProtect"], 3: _AAGUID, 4: options, 5: 1200, 6: [1]}
+        known = {1: ["FIDO_2_0", "FIDO_2_1_PRE"], 2: ["credProtect"], 3: _AAGUID, 4: options, 5: 1200, 6: [self.protocol]}
         return encoded(known)
 
     def _client_pin(self, given: dict[Any, Any]) -> bytes:
@@ -243,21 +246,32 @@ class Authenticator:
         point = ec.EllipticCurvePublicNumbers(
             int.from_bytes(given[3][-2], "big"), int.from_bytes(given[3][-3], "big"), ec.SECP256R1()
         ).public_key()
-        shared = hashlib.sha256(self._agreement.exchange(ec.ECDH(), point)).digest()
-        cipher = Cipher(algorithms.AES(shared), modes.CBC(bytes(16)))
-        decryptor, encryptor = cipher.decryptor(), cipher.encryptor()
-        if decryptor.update(given[6]) + decryptor.finalize() != hashlib.sha256(self.pin.encode()).digest()[:16]:
+        if given[1] != self.protocol:
+            raise Refused(_INVALID_PARAMETER)
+        key, sealed, iv = self._shared(self._agreement.exchange(ec.ECDH(), point)), given[6], bytes(16)
+        if self.protocol == 2:
+            iv, sealed = sealed[:16], sealed[16:]
+        decryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor()
+        if decryptor.update(sealed) + decryptor.finalize() != hashlib.sha256(self.pin.encode()).digest()[:16]:
             self.tries -= 1
             self._at_once -= 1
             raise Refused(_PIN_BLOCKED if not self.tries else _PIN_INVALID if self._at_once else _PIN_AUTH_BLOCKED)
         self.tries, self._at_once = _TRIES, _TRIES_AT_ONCE
-        return encoded({2: encryptor.update(self._token) + encryptor.finalize()})
+        iv = os.urandom(16) if self.protocol == 2 else bytes(16)
+        encryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
+        return encoded({2: (iv if self.protocol == 2 else b"") + encryptor.update(self._token) + encryptor.finalize()})
+
+    def _shared(self, agreed: bytes) -> bytes:
+        """Return the key for the PIN (CTAP 2.1 sections 6.5.6 and 6.5.7)."""
+        if self.protocol == 1:
+            return hashlib.sha256(agreed).digest()
+        return HKDF(hashes.SHA256(), 32, salt=bytes(32), info=b"CTAP2 AES key").derive(agreed)
 
     def _verified(self, proof: bytes | None, digest: bytes, options: dict[str, bool]) -> int:
         """Return the flag of a user who was verified, by the PIN or by his finger."""
         if proof is None:
             return _UV if self.verifies and options.get("uv") else 0
-        if proof != hmac.new(self._token, digest, "sha256").digest()[:16]:
+        if proof != hmac.new(self._token, digest, "sha256").digest()[: 16 if self.protocol == 1 else 32]:
             raise Refused(_PIN_AUTH_INVALID)
         return _UV
 

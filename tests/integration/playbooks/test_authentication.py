@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 
@@ -13,7 +12,7 @@ from tests.lab import agents, servers
 from tests.lab.fixtures import missing, new_hosts
 
 from .runner import Ansible
-from .test_failures import read_until, take_terminal
+from .test_failures import answered
 
 # What a host is in for: `expect` is what its one command prints, or a text of the error that it is unreachable with.
 TASKS = """
@@ -164,13 +163,6 @@ def test_questions_on_a_terminal(bare_ansible: Ansible, server, material, lab, w
         user, answer, question = "root", "open sesame", f"Passphrase for {material / 'locked'}:"
         variables = {"private_key_file": str(material / "locked")}
     add(bare_ansible, server, "h", user=user, persist=persist, **variables)
-    leader, follower = os.openpty()
-    process = bare_ansible.start(
-        "- raw: id -un\n", stdin=follower, stdout=follower, stderr=follower, start_new_session=True, preexec_fn=take_terminal
-    )
-    os.close(follower)
-    shown = read_until(leader, lambda text: question in text)
+    status, shown = answered(bare_ansible, "- raw: id -un\n", question, answer)
+    assert status == 0, shown
     assert f"{user}@127.0.0.1:{server.port} asks:" in " ".join(shown.split())
-    shown += read_until(leader, lambda text: "PLAY RECAP" in text, answer.encode() + b"\n")
-    assert process.wait(20) == 0, shown
-    os.close(leader)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import socket
@@ -148,9 +149,11 @@ def test_unknown_key_is_added_where_that_is_wanted(ansible: Ansible, sshd, tmp_p
     ansible.passes("- raw: id\n")
 
 
-@pytest.mark.parametrize(("answer", "accepted"), [("yes", True), ("", False), ("no", False)])
-def test_unknown_key_is_asked_about_on_a_terminal(ansible: Ansible, sshd, tmp_path, answer: str, accepted: bool):
-    """The question shows the fingerprint; "yes" adds the key, an empty answer is a no."""
+@pytest.mark.parametrize(
+    ("answer", "accepted"), [("yes", True), ("", False), ("no", False), ("fingerprint", True), ("y", None)]
+)
+def test_unknown_key_is_asked_about_on_a_terminal(ansible: Ansible, sshd, tmp_path, answer: str, accepted: bool | None):
+    """The question shows the fingerprint; "yes" and the fingerprint add the key, an empty answer is a no, others are asked again."""
     known = tmp_path / "known_hosts"
     ansible.hosts["h"]["ansible_libssh_known_hosts_file"] = str(known)
     leader, follower = os.openpty()
@@ -163,9 +166,14 @@ def test_unknown_key_is_asked_about_on_a_terminal(ansible: Ansible, sshd, tmp_pa
         preexec_fn=take_terminal,
     )
     os.close(follower)
-    shown = read_until(leader, lambda text: "(yes/no)?" in text)
+    shown = read_until(leader, lambda text: "(yes/no/[fingerprint])?" in text)
     assert "SHA256:" in shown
+    if answer == "fingerprint":
+        answer = re.search(r"SHA256:\S{43}", shown)[0]
     # Ansible throws away what is typed before it looks, so it may have to be typed again.
+    if accepted is None:
+        shown += read_until(leader, lambda text: "Please type 'yes', 'no' or the fingerprint:" in text, answer.encode() + b"\n")
+        answer, accepted = "no", False
     shown += read_until(leader, lambda text: "PLAY RECAP" in text, answer.encode() + b"\n")
     assert (process.wait(20) == 0) is accepted, shown
     os.close(leader)
@@ -180,6 +188,21 @@ def take_terminal() -> None:
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def answered(ansible: Ansible, tasks: str, question: str, answer: str) -> tuple[int, str]:
+    """Run tasks at a terminal, where a question is answered; return the exit status and what was shown."""
+    leader, follower = os.openpty()
+    process = ansible.start(
+        tasks, stdin=follower, stdout=follower, stderr=follower, start_new_session=True, preexec_fn=take_terminal
+    )
+    os.close(follower)
+    shown = read_until(leader, lambda text: question in text)
+    # Ansible throws away what is typed before it looks, so it may have to be typed again.
+    shown += read_until(leader, lambda text: "PLAY RECAP" in text, answer.encode() + b"\n")
+    status = process.wait(20)
+    os.close(leader)
+    return status, shown
 
 
 def read_until(terminal: int, enough, typed: bytes = b"", timeout: float = 30) -> str:
