@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from ..doctor.inventory import public
 from ..errors import LibsshException
 from ..session import Session
 from ..sftp import SFTP, SFTPError, SFTPFileNotFoundError
@@ -45,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("-O", "--scp", action="store_true", help="use the SCP protocol, for servers without SFTP")
     add("-q", "--quiet", action="store_true", help="print failures only")
     add("-P", "--port", type=int, help="the server's port")
-    add("-i", "--identity", metavar="FILE", help="the private key to log in with")
+    add("-i", "--identity", type=public, metavar="FILE", help="the private key to log in with")
     add("-F", "--config", metavar="FILE", help='the ssh_config file to read, "none" for none')
     add("--known-hosts", metavar="FILE", help="the file of known host keys")
     add("--accept-new", action="store_true", help="trust the key of a host that is not known yet, and remember it")

@@ -14,7 +14,7 @@ from typing import Any
 from .. import options
 from ..variables import SECRETS
 from .examination import examine
-from .inventory import plain
+from .inventory import plain, public
 
 _TARGET = re.compile(
     r"(?:(?P<user>.+)@)?(?:\[(?P<bracketed>[^]]+)\]|(?P<address>[^@[]*:[^@[]*:[^@[]*)|(?P<host>[^:@[]+))(?::(?P<port>\d{1,5}))?"
@@ -25,9 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Tell what can be asked for."""
     add = parser.add_argument
     add("target", type=target, metavar="[user@]host[:port]", help="whom to connect to; an IPv6 address with a port in brackets")
-    add("-i", dest="identities", action="append", metavar="FILE", help="log in with this private key")
+    add("-i", dest="identities", action="append", type=public, metavar="FILE", help="log in with this private key")
     add("-F", dest="config_file", metavar="FILE", help="read this ssh_config file, or none")
-    add("-o", dest="ssh_options", action="append", metavar="OPTION", help="a line of ssh_config, as ssh's -o takes it")
+    add(
+        "-o",
+        dest="ssh_options",
+        action="append",
+        type=public,
+        metavar="OPTION",
+        help="a line of ssh_config, as ssh's -o takes it",
+    )
     add(
         "--set",
         dest="others",
@@ -39,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--ask-pass", action="store_true", help="ask for the password to log in with")
     add("--ask-passphrase", action="store_true", help="ask for the passphrase of the private key")
-    add("--interactive", action="store_true", help="put the server's own questions (one-time codes, say) to the terminal")
+    add("--interactive", action="store_true", help="put the server's own questions (one-time codes, say) to the user")
     add("--json", action="store_true", help="print the report for machines")
 
 
@@ -92,6 +99,8 @@ def keywords(arguments: argparse.Namespace) -> dict[str, Any]:
         found["private_key_password"] = ask("Passphrase of the private key: ")
     if arguments.interactive:
         found["kbdint_callback"] = answers
+    if arguments.interactive or sys.stdin.isatty():
+        found["prompt_callback"] = lambda question, secret: ask(question, not secret)
     return found
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shlex
@@ -33,6 +34,15 @@ def variables(keywords: Mapping[str, Any]) -> dict[str, Any]:
         found["ansible_ssh_common_args"] = shlex.join(word for line in keywords["ssh_options"] for word in ("-o", line))
     found.update({name: value for keyword, (name, value) in SECRETS.items() if keywords.get(keyword)})
     return found
+
+
+def public(text: str) -> str:
+    """Return what stands on a command line, where everybody can read it, if it has neither a token's PIN nor a proxy's password."""
+    if plain(text) != text:
+        raise argparse.ArgumentTypeError(
+            "a password or PIN would be for all to see here; a PIN is asked for where it is left out"
+        )
+    return text
 
 
 def in_hop(keyword: str) -> str:

@@ -142,6 +142,25 @@ def test_wrong_keywords(text):
         command.keyword(text)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-i", "pkcs11:token=lab?pin-value=1234"],
+        ["-o", "IdentityFile=pkcs11:token=lab?module-path=/x.so&pin-value=1234"],
+        ["--set", 'identities=["pkcs11:?pin-value=1234"]'],
+    ],
+)
+def test_a_pin_is_not_taken_from_the_command_line(words, capsys):
+    """It is refused, without repeating it, and what to do instead is said."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["h", *words])
+    said = capsys.readouterr().err
+    assert "would be for all to see here" in said
+    assert "1234" not in said
+
+
 def test_secrets_come_from_the_standard_input_where_there_is_no_terminal(monkeypatch):
     """A line each; nothing of it is an argument."""
     parser = argparse.ArgumentParser()
