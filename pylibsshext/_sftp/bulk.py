@@ -12,7 +12,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Callable, Protocol
 
-from . import errors as _errors, protocol as p
+from . import protocol as p
 from .errors import SFTPError
 from .tickets import Ticket, write_head
 
@@ -337,8 +337,3 @@ def check_end(end: int, announced: int | None, what: str) -> None:
         raise SFTPError(
             f"{what} ended at byte {end} of {announced}: it became shorter during the transfer", errno.EIO, what, offset=end
         )
-
-
-def end_of(reply: p.Reply) -> bool:
-    """Return whether a reply says that there is no more."""
-    return isinstance(reply, p.Status) and reply.code == _errors.EOF

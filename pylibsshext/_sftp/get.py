@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from . import protocol as p
 from .bulk import DescriptorSink, Sink, StreamSink, check_end, download
 from .errors import SFTPError
-from .local import LocalTarget, Meter, Options, Progress
+from .local import LocalTarget, Meter, Opened, Options, Progress
 from .tickets import attributes_of, handle_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def get_file(
     known: SFTPAttributes | None = None,
     follow: bool = True,
 ) -> Steps[None]:
-    """Fetch *remote* into *local*, a path or a file object; *known* saves asking for the attributes."""
+    """Fetch *remote* into *local*, a path, an ``Opened`` file or a file object; *known* saves asking for the attributes."""
     about = p.from_path(remote)
     attributes = known
     if attributes is None:
@@ -48,6 +49,9 @@ def get_file(
         if isinstance(local, (str, bytes, os.PathLike)):
             target = LocalTarget(os.fsdecode(local), options, follow=follow)
             yield from _into_file(client, handle, target, attributes, meter, remote)
+        elif isinstance(local, Opened):
+            meter.start()
+            yield from _into_opened(client, handle, local, 0, attributes, meter, remote, striped=local.is_regular())
         else:
             meter.start()
             yield from _into(client, handle, StreamSink(local), 0, attributes, meter, about)
@@ -78,15 +82,37 @@ def _into_file(
         if offset and not (yield from _continues(client, handle, target.fd, offset, about)):
             offset = 0
         meter.start(offset)
-        if target.partial is not None and not target.options.resume:
-            offset = _striped(client, handle, target, attributes, meter, remote)
-        end = yield from _into(client, handle, DescriptorSink(target.fd, target.path), offset, attributes, meter, about)
+        opened = Opened(target.fd, target.path)
+        striped = target.partial is not None and not target.options.resume
+        end = yield from _into_opened(client, handle, opened, offset, attributes, meter, remote, striped=striped)
         target.commit(end, attributes)
     except BaseException:
         target.keep(meter.done)
         raise
     finally:
         target.discard()
+
+
+def _into_opened(
+    client: Client,
+    handle: bytes,
+    target: Opened,
+    offset: int,
+    attributes: SFTPAttributes,
+    meter: Meter,
+    remote: bytes,
+    *,
+    striped: bool,
+) -> Steps[int]:
+    """Fetch into an open file; return where it ended."""
+    sink: Sink
+    if target.is_seekable():
+        sink = DescriptorSink(*target)
+        if striped:
+            offset = _striped(client, handle, sink, attributes, meter, remote)
+    else:
+        sink = StreamSink(io.FileIO(target.fd, "w", closefd=False))
+    return (yield from _into(client, handle, sink, offset, attributes, meter, p.from_path(remote)))
 
 
 def _into(
@@ -99,7 +125,7 @@ def _into(
 
 
 def _striped(
-    client: Client, handle: bytes, target: LocalTarget, attributes: SFTPAttributes, meter: Meter, remote: bytes
+    client: Client, handle: bytes, sink: DescriptorSink, attributes: SFTPAttributes, meter: Meter, remote: bytes
 ) -> int:
     """Fetch what the server announces of a large file over several channels; return the offset to go on from."""
     size, stripes = attributes.st_size or 0, client.stripes
@@ -107,7 +133,6 @@ def _striped(
     if stripes is None or count < 2 or not attributes.is_file():
         return 0
     share = Share(size, 0, meter.name, meter)
-    sink = DescriptorSink(target.fd, target.path)
     own = download_pieces(client, handle, sink, share)
     stripes.move(client, count, share, own, lambda other: download_side(other, remote, attributes, sink, share))
     return size

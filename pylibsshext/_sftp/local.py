@@ -46,6 +46,25 @@ class Options(NamedTuple):
     atomic: Optional[bool] = None  # noqa: UP045
 
 
+class Opened(NamedTuple):
+    """A local file that is open already; *name* is for progress and errors."""
+
+    fd: int
+    name: str
+
+    def is_regular(self) -> bool:
+        """Return whether it is a file, and not a pipe or a device."""
+        return stat.S_ISREG(os.fstat(self.fd).st_mode)
+
+    def is_seekable(self) -> bool:
+        """Return whether there are offsets in it: not in a pipe or a terminal."""
+        try:
+            os.lseek(self.fd, 0, os.SEEK_CUR)
+        except OSError:
+            return False
+        return True
+
+
 class Meter:
     """Counts the bytes of one file and tells a callback."""
 

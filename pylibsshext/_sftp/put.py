@@ -14,6 +14,7 @@ one is there, whole and measured.  A target that is a symbolic link stays one: w
 from __future__ import annotations
 
 import errno
+import io
 import os
 import posixpath
 import stat
@@ -25,7 +26,7 @@ from .attributes import SFTPAttributes
 from .bulk import DescriptorSource, Rest, Source, StreamSource, check_end, upload
 from .errors import SFTPConnectionError, SFTPError, SFTPFileNotFoundError, SFTPTimeout
 from .get import TAIL, same_bytes
-from .local import Meter, Options, Progress, partial_name, temporary_name
+from .local import Meter, Opened, Options, Progress, partial_name, temporary_name
 from .tickets import attributes_of, handle_of, name_of
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ class Upload:
     # -- a file, from beginning to end ---------------------------------------------------------------------------
 
     def run(self, local: Any, progress: Progress | None = None) -> Steps[None]:
-        """Send *local*, a path or a file object opened for reading bytes."""
+        """Send *local*, a path, an ``Opened`` file or a file object opened for reading bytes."""
+        if isinstance(local, Opened):
+            yield from self._send_opened(local, progress)
+            return
         if not isinstance(local, (str, bytes, os.PathLike)):
             if self.options.resume or self.options.preserve:
                 raise ValueError("resume and preserve need a local path, not a file object")
@@ -62,16 +66,16 @@ class Upload:
             return
         fd = os.open(local, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            about = os.fstat(fd)
-            if stat.S_ISDIR(about.st_mode):
-                raise IsADirectoryError(errno.EISDIR, "Is a directory (recursive=True sends it)", os.fsdecode(local))
-            meter = Meter(progress, os.fsdecode(local), about.st_size)
-            source: Source = DescriptorSource(fd, meter.name)
-            if not stat.S_ISREG(about.st_mode) and not _seekable(fd):
-                source = _PipeSource(fd)
-            yield from self._send(source, about, meter)
+            yield from self._send_opened(Opened(fd, os.fsdecode(local)), progress)
         finally:
             os.close(fd)
+
+    def _send_opened(self, local: Opened, progress: Progress | None) -> Steps[None]:
+        about = os.fstat(local.fd)
+        if stat.S_ISDIR(about.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "Is a directory (recursive=True sends it)", local.name)
+        source: Source = DescriptorSource(*local) if local.is_seekable() else StreamSource(io.FileIO(local.fd, closefd=False))
+        yield from self._send(source, about, Meter(progress, local.name, about.st_size))
 
     def _send(self, source: Source, local: os.stat_result | None, meter: Meter) -> Steps[None]:
         yield from self._open(0o666 if local is None else local.st_mode & 0o777)
@@ -295,18 +299,3 @@ class Upload:
 
     def _set(self, attributes: SFTPAttributes) -> Any:
         return self.client.request(p.FSETSTAT, p.string(self.handle), attributes.encode(), about=self.about, defer=True)
-
-
-class _PipeSource(StreamSource):
-    """A descriptor that has no offsets: a pipe, a terminal."""
-
-    def __init__(self, fd: int) -> None:
-        self.read = lambda size: os.read(fd, size)
-
-
-def _seekable(fd: int) -> bool:
-    try:
-        os.lseek(fd, 0, os.SEEK_CUR)
-    except OSError:
-        return False
-    return True

@@ -57,10 +57,10 @@ class MuxSFTP:
             self._own = SFTP(self.session)  # type: ignore[arg-type]
         return self._own
 
-    def _ask(self, do: str, remote: bytes = b"", fds: tuple[int, ...] = ()) -> Message:
+    def _ask(self, do: str, remote: bytes = b"", fds: tuple[int, ...] = (), **about: Any) -> Message:
         wire = self.session.lease()
         try:
-            answer = self.session.ask(wire, {"do": do}, remote, fds)
+            answer = self.session.ask(wire, {"do": do, **about}, remote, fds)
         except HangUp as exc:
             wire.close()
             raise _connection_error(f"{do} failed: {_LOST}", errno.ECONNRESET) from exc
@@ -79,7 +79,7 @@ class MuxSFTP:
         try:
             if stat.S_ISDIR(os.fstat(fd).st_mode):
                 raise IsADirectoryError(errno.EISDIR, "Is a directory (recursive=True sends it)", os.fsdecode(local_file))
-            self._ask("put", os.fsencode(remote_file), (fd,))
+            self._ask("put", os.fsencode(remote_file), (fd,), name=os.fsdecode(local_file))
         finally:
             os.close(fd)
 
@@ -95,7 +95,7 @@ class MuxSFTP:
         target = LocalTarget(os.fsdecode(local_file), Options())
         try:
             target.open(mode)
-            target.commit(self._ask("get", remote, (target.fd,)).data["end"], None)
+            target.commit(self._ask("get", remote, (target.fd,), name=target.path).data["end"], None)
         finally:
             target.discard()
 

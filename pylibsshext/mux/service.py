@@ -319,13 +319,15 @@ class Service:
         self._transfer(message, transfer.fetch, lambda moved: (0, moved))
 
     def _transfer(self, message: Message, way: transfer.Way, counted: Callable[[int], tuple[int, int]]) -> None:
+        from .._sftp.local import Opened  # which commands have no use for
+
         held, sftp, stack = self._lease_sftp()
-        fd = message.fds.pop()
-        stack.callback(os.close, fd)
+        local = Opened(message.fds.pop(), message.data["name"])
+        stack.callback(os.close, local.fd)
 
         def move(progress: transfer.Progress) -> dict[str, Any]:
             with stack:
-                return way(sftp, fd, bytes(message.blob), progress)
+                return way(sftp, local, bytes(message.blob), progress)
 
         job = self._job = transfer.Transfer(self._wire, move)
         stack.callback(lambda: held.count(*counted(job.moved)))

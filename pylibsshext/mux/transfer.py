@@ -12,24 +12,23 @@ from ..errors import LibsshException
 from .protocol import HangUp, Wire, pack_error
 
 if TYPE_CHECKING:
+    from .._sftp.local import Opened
     from ..sftp import SFTP
 
     Progress = Callable[[int, int, str], None]
-    Way = Callable[[SFTP, int, bytes, Progress], dict[str, Any]]
+    Way = Callable[[SFTP, Opened, bytes, Progress], dict[str, Any]]
 
 
-def send(sftp: SFTP, fd: int, remote: bytes, progress: Progress) -> dict[str, Any]:
+def send(sftp: SFTP, local: Opened, remote: bytes, progress: Progress) -> dict[str, Any]:
     """Send the client's open file."""
-    # By a path, for the file's own mode and size; opened anew, at its beginning.
-    sftp.put(f"/proc/self/fd/{fd}", remote, progress=progress)
+    sftp.put(local, remote, progress=progress)
     return {"put": True}
 
 
-def fetch(sftp: SFTP, fd: int, remote: bytes, progress: Progress) -> dict[str, Any]:
-    """Fetch a file into the client's."""
-    with os.fdopen(fd, "wb", buffering=0, closefd=False) as target:
-        sftp.get(remote, target, progress=progress)
-    return {"end": os.lseek(fd, 0, os.SEEK_CUR)}
+def fetch(sftp: SFTP, local: Opened, remote: bytes, progress: Progress) -> dict[str, Any]:
+    """Fetch a file into the client's, which was empty."""
+    sftp.get(remote, local, progress=progress)
+    return {"end": os.fstat(local.fd).st_size}
 
 
 class Gone(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -420,6 +421,9 @@ def test_files_there_and_back(sshd, tmp_path):
         with pytest.raises(FileNotFoundError):
             sftp.put(str(source), str(tmp_path / "absent/x"))
         assert "source" in sftp.listdir(str(tmp_path))  # what the holder has no short way for
+        (tmp_path / "short").symlink_to("/dev/full")
+        with pytest.raises(OSError, match=f"writing byte 0: '{re.escape('/dev/full')}'"):
+            sftp.get(str(remote), str(tmp_path / "short"))
     session.scp().get(str(remote), str(tmp_path / "by_scp"))
     assert (tmp_path / "by_scp").read_bytes() == source.read_bytes()
 

@@ -259,6 +259,19 @@ def test_directories_are_no_targets(sftp, tmp_path):
     assert names(tmp_path) == ["source"]
 
 
+def test_pipe_as_target(sftp, tmp_path):
+    """A file goes into a pipe in order."""
+    data = os.urandom(3 << 20)
+    (tmp_path / "there").write_bytes(data)
+    os.mkfifo(tmp_path / "pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    sftp.get(tmp_path / "there", tmp_path / "pipe")
+    reader.join(20)
+    assert read == [data]
+
+
 def test_remote_pipe_is_refused(sftp, tmp_path):
     """A pipe on the server is refused: opening it would stop the server."""
     os.mkfifo(tmp_path / "pipe")
