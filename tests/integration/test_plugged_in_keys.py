@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ctypes
 import gc
 import glob
 import os
@@ -57,8 +56,9 @@ def library(tmp_path_factory):
     if not shutil.which("gcc"):
         missing("gcc")
     made = authenticator.Library(tmp_path_factory.mktemp("libfido2"), Path(real))
-    ctypes.CDLL(str(made.path))  # whoever asks for libfido2 in this process is given this one from now on
-    return made
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fido2, "LIBRARY", str(made.path))  # by its path: the real one may be loaded, and has the same name
+        yield made
 
 
 @pytest.fixture(scope="module")
