@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .errors import LibsshSessionException
 
 if TYPE_CHECKING:
+    from .keys import Secret
     from .security_keys import Handle
 
 LIBRARY = "libfido2.so.1"
@@ -83,6 +84,22 @@ _PROTOTYPES: dict[str, tuple[Any, Sequence[Any]]] = {
 _turn = threading.Lock()  # a device serves one program at a time, and a person one device
 
 
+@contextmanager
+def c_string(secret: Secret | None) -> Iterator[Any]:
+    """Have a PIN as C's libraries take it; that copy is overwritten afterwards."""
+    if secret is None:
+        yield None
+        return
+    given = secret.encode() if isinstance(secret, str) else secret
+    data = bytearray(len(given) + 1)
+    data[:-1] = given
+    buffer = (ctypes.c_char * len(data)).from_buffer(data)
+    try:
+        yield buffer
+    finally:
+        ctypes.memset(buffer, 0, len(data))
+
+
 class Signature(NamedTuple):
     """What a device has signed with: one number (Ed25519's string of bytes) or two (ECDSA), its flags and its counter."""
 
@@ -110,7 +127,7 @@ class PluggedIn:
         self._open: list[_Device] = []
         self._given_up = False
 
-    def sign(self, key: Handle, data: bytes, pin: str | None) -> Signature:
+    def sign(self, key: Handle, data: bytes, pin: Secret | None) -> Signature:
         """Have the device that has *key* sign *data*; `PinWanted` if it does only with its PIN."""
         if self._path is None:
             self._path = self._choose(key)
@@ -232,7 +249,7 @@ class _Device:
         code = self._library.fido_dev_get_touch_status(self._ptr, byref(touched), int(_SLICE * 1000))
         return bool(touched.value) if code == _OK else None
 
-    def sign(self, key: Handle, data: bytes, pin: str | None, touch: Callable[[], Any]) -> Signature:
+    def sign(self, key: Handle, data: bytes, pin: Secret | None, touch: Callable[[], Any]) -> Signature:
         library, ptr = self._library, self._ptr
         verifies = bool(key.flags & VERIFY) and pin is None  # by itself, as one with a fingerprint reader does
         if verifies and not library.fido_dev_has_uv(ptr):
@@ -242,7 +259,8 @@ class _Device:
                 library.fido_assert_set_uv(assertion, _TRUE)
             if key.flags & TOUCH:
                 touch()
-            code = library.fido_dev_get_assert(ptr, assertion, pin.encode() if pin else None)
+            with c_string(pin) as c_pin:
+                code = library.fido_dev_get_assert(ptr, assertion, c_pin)
             if code != _OK or library.fido_assert_count(assertion) != 1:
                 raise self._refusal(code, pin)
             made = ctypes.string_at(library.fido_assert_sig_ptr(assertion, 0), library.fido_assert_sig_len(assertion, 0))
@@ -267,7 +285,7 @@ class _Device:
         finally:
             library.fido_assert_free(byref(assertion))
 
-    def _refusal(self, code: int, pin: str | None) -> Exception:
+    def _refusal(self, code: int, pin: Secret | None) -> Exception:
         if pin is None and code in (_PIN_REQUIRED, _UV_BLOCKED, _UV_INVALID):
             return PinWanted()
         if code == _PIN_INVALID:

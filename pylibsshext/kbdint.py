@@ -126,11 +126,15 @@ def _unanswered(prompts: list[str], again: list[str], instruction: str) -> str:
     return f"None of the prompts looked like password prompts: {texts}"
 
 
-def totp(secret: str, moment: float | None = None) -> str:
+def totp(secret: str | bytes | bytearray, moment: float | None = None) -> str:
     """Return the one-time code (RFC 6238) of a base32 *secret* at *moment*, seconds since 1970, now by default."""
     import hmac  # whose libraries take a while to load
 
-    text = str(secret).replace(" ", "").upper()
+    text = (
+        (bytes(secret).decode("ascii", "replace") if isinstance(secret, (bytes, bytearray)) else str(secret))
+        .replace(" ", "")
+        .upper()
+    )
     try:
         key = base64.b32decode(text + "=" * (-len(text) % 8))
     except binascii.Error:

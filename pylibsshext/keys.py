@@ -40,7 +40,7 @@ def default_identities() -> list[str]:
 Secret = Union[str, bytes, bytearray]
 """Whose owner may overwrite it after use, where it is a bytearray: no copy of it stays here."""
 
-Ask = Callable[[str, bool], "str | None"]
+Ask = Callable[[str, bool], "Secret | None"]
 """``ask(question, secret)`` returns an answer, None if nobody is there to give one; a secret one is not to be shown."""
 
 

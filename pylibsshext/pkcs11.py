@@ -14,12 +14,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from ctypes import POINTER, byref, c_ubyte, c_ulong, c_void_p
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from .agent import URI_SCHEME, string
 from .errors import KeyImportError, LibsshSessionException
+from .fido2 import c_string
 from .security_keys import mpint
+
+if TYPE_CHECKING:
+    from .keys import Ask, Secret
 
 # Numbers of PKCS#11 2.40: functions by their place in the list, then return values, flags, attributes and mechanisms.
 _INITIALIZE, _SLOTS, _TOKEN_INFO, _OPEN, _CLOSE, _LOGIN = 0, 4, 6, 12, 13, 18
@@ -154,7 +158,7 @@ class Module:
                 yield number, label.decode(errors="replace"), bool(info.flags & _LOGIN_REQUIRED)
 
     @contextlib.contextmanager
-    def session(self, slot: int, pin: Callable[[], str] | None = None) -> Iterator[c_ulong]:
+    def session(self, slot: int, pin: Callable[[], Secret] | None = None) -> Iterator[c_ulong]:
         """Open a session, logged in if there is a PIN to do it with; one at a time, whatever threads there are.
 
         All sessions of a process have one login with a token: with several at once a wrong PIN would do while another's holds.
@@ -170,10 +174,10 @@ class Module:
             finally:
                 self._code(_CLOSE, handle)
 
-    def login(self, session: c_ulong, user: int, pin: str) -> None:
+    def login(self, session: c_ulong, user: int, pin: Secret) -> None:
         """Log in, to the token or, after the beginning of a signature, for that alone."""
-        secret = pin.encode()
-        self.call(_LOGIN, session, user, secret, len(secret))
+        with c_string(pin) as c_pin:
+            self.call(_LOGIN, session, user, c_pin, len(c_pin) - 1)
 
     def find(self, session: c_ulong, **wanted: bytes | None) -> list[int]:
         """Return the objects with these attributes: ``kind``, ``label``, ``id``."""
@@ -198,7 +202,7 @@ class Module:
         self.call(_GET, session, key, byref(attribute), 1)
         return buffer.raw[: attribute.length]
 
-    def sign(self, session: c_ulong, key: int, mechanism: int, data: bytes, pin: Callable[[], str]) -> bytes:
+    def sign(self, session: c_ulong, key: int, mechanism: int, data: bytes, pin: Callable[[], Secret]) -> bytes:
         """Return a signature of the token's; *pin* is for a key that wants one for each of them."""
         self.call(_SIGN_INIT, session, byref(_Mechanism(mechanism)), key)
         if self._always_authenticates(session, key):
@@ -226,7 +230,7 @@ class TokenKey:
         blob: bytes,
         hash_: str,
         wants_login: bool,
-        pin: Callable[[], str],
+        pin: Callable[[], Secret],
         name: str,
         shown: bytes | None = None,
     ) -> None:
@@ -257,7 +261,7 @@ class TokenKey:
             return string(kind) + string(raw)
 
 
-def keys(uri: Uri, provider: str | None, ask: Callable[[str, bool], str | None] | None) -> list[TokenKey]:
+def keys(uri: Uri, provider: str | None, ask: Ask | None) -> list[TokenKey]:
     """Return the keys that a URI means, by the library that it or *provider* names; *ask* is for a PIN that it doesn't have."""
     path = uri.module or provider
     if not path:
@@ -282,12 +286,12 @@ def keys(uri: Uri, provider: str | None, ask: Callable[[str, bool], str | None] 
 class _Pin:
     """A token's PIN, asked for once."""
 
-    def __init__(self, uri: Uri, token: str, ask: Callable[[str, bool], str | None] | None) -> None:
-        self._pin = uri.pin
+    def __init__(self, uri: Uri, token: str, ask: Ask | None) -> None:
+        self._pin: Secret | None = uri.pin
         self._token = token
         self._ask = ask
 
-    def __call__(self) -> str:
+    def __call__(self) -> Secret:
         if not self._pin and self._ask:
             self._pin = self._ask(f"PIN of the token {self._token}: ", True)
         if not self._pin:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .agent import string, strings
 from .errors import LibsshSessionException
-from .fido2 import TOUCH, VERIFY, PinWanted, PluggedIn, Signature, refusal
+from .fido2 import TOUCH, VERIFY, PinWanted, PluggedIn, Signature, c_string, refusal
+
+if TYPE_CHECKING:
+    from .keys import Ask, Secret
 
 ED25519 = b"sk-ssh-ed25519@openssh.com"
 ECDSA = b"sk-ecdsa-sha2-nistp256@openssh.com"
@@ -60,7 +63,7 @@ def parse(private: bytes) -> Handle | None:
 class _Way(Protocol):
     """A way to devices."""
 
-    def sign(self, key: Handle, data: bytes, pin: str | None) -> Signature:
+    def sign(self, key: Handle, data: bytes, pin: Secret | None) -> Signature:
         """Have a device sign; `PinWanted` if it does only with its PIN."""
 
     def cancel(self) -> None:
@@ -82,7 +85,7 @@ class SecurityKey:
         blob: bytes,
         name: str,
         provider: str | None,
-        ask: Callable[[str, bool], str | None] | None = None,
+        ask: Ask | None = None,
         notify: Callable[[str], Any] | None = None,
         certificate: bytes | None = None,
     ) -> None:
@@ -121,7 +124,7 @@ class SecurityKey:
         if notify:
             notify(f"Touch the security key to log in with {name}")
 
-    def _pin(self) -> str:
+    def _pin(self) -> Secret:
         *_, name, _, ask, _ = self._about
         pin = ask(f"PIN of the security key for {name}: ", True) if ask else None
         if not pin:
@@ -170,7 +173,7 @@ class _Middleware:
         )
         self._sign.restype = ctypes.c_int
 
-    def sign(self, key: Handle, data: bytes, pin: str | None) -> Signature:
+    def sign(self, key: Handle, data: bytes, pin: Secret | None) -> Signature:
         """Have a device sign."""
         if key.flags & VERIFY and pin is None:
             raise PinWanted
@@ -178,16 +181,17 @@ class _Middleware:
             self._touch()
         response = ctypes.POINTER(_Response)()
         options = ctypes.c_void_p()  # an empty list
-        code = self._sign(
-            _ALGORITHMS[key.type],
-            *(data, len(data)),
-            key.application,
-            *(key.handle, len(key.handle)),
-            key.flags,
-            pin.encode() if pin else None,
-            ctypes.addressof(options),
-            ctypes.byref(response),
-        )
+        with c_string(pin) as c_pin:
+            code = self._sign(
+                _ALGORITHMS[key.type],
+                *(data, len(data)),
+                key.application,
+                *(key.handle, len(key.handle)),
+                key.flags,
+                c_pin,
+                ctypes.addressof(options),
+                ctypes.byref(response),
+            )
         if code == _PIN_REQUIRED and pin is None:
             raise PinWanted
         if code != 0 or not response:

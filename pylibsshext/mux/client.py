@@ -127,31 +127,32 @@ class MuxSession:
     def _answered(self, wire: Wire, timeout: float | None = None) -> Message:
         while True:
             message = wire.receive(timeout)
+            sealed: list[bytes | bytearray] = []
             if message.data.get("ask") == "credentials":
-                sealed: list[bytes | bytearray] = []
                 wire.send({"answer": identity.plain(self._keywords, sealed)}, b"".join(sealed))
             elif "ask" in message.data:
-                wire.send(self._answer(str(message.data["ask"]), message.data.get("about")))
+                answer = self._answer(str(message.data["ask"]), message.data.get("about"), sealed)
+                wire.send(answer, b"".join(sealed))
             elif "error" in message.data:
                 raised, self._raised = self._raised, None
                 raise raised or unpack_error(message.data["error"])
             else:
                 return message
 
-    def _answer(self, what: str, about: Any) -> dict[str, Any]:
+    def _answer(self, what: str, about: Any, sealed: list[bytes | bytearray]) -> dict[str, Any]:
         try:
             if what == "host_key":
                 return {"answer": self._accepts(about)}
             name, arguments = about
-            return self._called(name, arguments)
+            return self._called(name, arguments, sealed)
         except Exception as exc:  # noqa: BLE001 - raised again where the answer to the request arrives
             self._raised = exc
             return {"declined": "declined"}
 
-    def _called(self, name: str, arguments: list[Any]) -> dict[str, Any]:
+    def _called(self, name: str, arguments: list[Any], sealed: list[bytes | bytearray]) -> dict[str, Any]:
         """Call a callback of the login; that it has no answer is one attempt's failure, and there may be others."""
         try:
-            return {"answer": identity.plain(self._keywords[name](*arguments))}
+            return {"answer": identity.plain(self._keywords[name](*arguments), sealed, is_secret=True)}
         except LibsshSessionException as exc:
             return {"declined": str(exc)}
 

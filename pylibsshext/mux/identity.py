@@ -12,7 +12,7 @@ from typing import Any
 # Files below ~/.ssh that are read without being named.
 _DEFAULT_FILES = ("config", "id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 # What goes from hand to hand without a copy, and is overwritten when the session is up.
-_SECRETS = {"password", "private_key", "private_key_password"}
+_SECRETS = {"password", "private_key", "private_key_password", "kbdint_answers"}
 _SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 
 
@@ -35,7 +35,7 @@ def digest(keywords: Mapping[str, Any], policy: str) -> str:
 def plain(value: Any, sealed: list[bytes | bytearray] | None = None, is_secret: bool = False) -> Any:
     """Return *value* as JSON can hold it, with `restored` as the way back; a callable stays behind.
 
-    With *sealed*, secrets go to its end, and only how long they are is in the result.
+    With *sealed*, secrets go to its end, and only how long they are is in the result; all texts in what *is_secret* are.
     """
     if is_secret and sealed is not None and isinstance(value, (str, bytes, bytearray)):
         sealed.append(str.encode(value, "utf-8", "surrogateescape") if isinstance(value, str) else value)
@@ -47,9 +47,11 @@ def plain(value: Any, sealed: list[bytes | bytearray] | None = None, is_secret: 
     if isinstance(value, os.PathLike):
         return plain(os.fspath(value))
     if isinstance(value, Mapping):
-        return {str(name): plain(item, sealed, name in _SECRETS) for name, item in value.items() if item is not None}
+        return {
+            str(name): plain(item, sealed, is_secret or name in _SECRETS) for name, item in value.items() if item is not None
+        }
     if isinstance(value, (list, tuple)):
-        return [plain(item, sealed) for item in value]
+        return [plain(item, sealed, is_secret) for item in value]
     if isinstance(value, str):
         return str.__str__(value)
     if value is None or isinstance(value, (bool, int, float)):

@@ -84,6 +84,27 @@ def test_a_password_for_a_host_on_the_way_is_forgotten(new_sshd, remembered):
         assert remembered(password=jump.password.encode()) == set()
 
 
+def test_answers_are_forgotten(new_sshd, remembered):
+    """Those of a table that nobody was asked for, and those that somebody typed."""
+    host = new_sshd()
+    by_answers = {"identities": None, "user": "ansible", "preferred_authentications": ["keyboard-interactive"]}
+    with MuxSession(30) as session, MuxSession(30) as typed:
+        session.connect(**keywords(host, kbdint_answers={"(?i)password": host.password, "code": CANARY}, **by_answers))
+        typed.connect(**keywords(host, kbdint_callback=lambda *_: [host.password], **by_answers))
+        assert typed.exec_command("id -un").stdout == b"ansible\n"
+        assert remembered(right=host.password.encode(), other=CANARY.encode()) == set()
+
+
+def test_a_typed_passphrase_is_forgotten(new_sshd, remembered, tmp_path):
+    """It came from the client's terminal."""
+    host = new_sshd()
+    path, seed = locked_copy(host, tmp_path / "locked")
+    with MuxSession(30) as session:
+        session.connect(**keywords(host, identities=[str(path)], prompt_callback=lambda *_: CANARY))
+        assert session.exec_command("true").returncode == 0
+        assert remembered(passphrase=CANARY.encode(), seed=seed) == set()
+
+
 @pytest.mark.parametrize("how", ["text", "file"])
 def test_a_private_key_is_forgotten(new_sshd, remembered, tmp_path, how):
     """Its passphrase, what it unlocked, and the text of a key that is in no file."""
