@@ -52,9 +52,9 @@ class AuthenticationError(LibsshSessionException, PermissionError):
         keywords: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
-        self.attempts = list(attempts)
-        self.methods_left = list(methods_left)
-        self.keywords = list(keywords)
+        self.attempts: list[str] = list(attempts)
+        self.methods_left: list[str] = list(methods_left)
+        self.keywords: list[str] = list(keywords)
 
     def __str__(self) -> str:
         """Return the message and what can be changed."""

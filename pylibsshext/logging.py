@@ -24,7 +24,7 @@ LOG_MAP[logging.NOTSET] = 4
 LOG_MAP[logging.ERROR] = LOG_MAP[logging.CRITICAL] = 1
 LOG_MAP_REV = dict(enumerate(_LEVELS))
 
-logger = logging.getLogger("ansible-pylibssh")
+logger: logging.Logger = logging.getLogger("ansible-pylibssh")
 logger.addHandler(logging.NullHandler())  # without it Python prints warnings to stderr
 logging.addLevelName(ANSIBLE_PYLIBSSH_TRACE, "TRACE")
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import stat
 import struct
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import os
@@ -21,6 +21,15 @@ class SFTPAttributes:
     """
 
     __slots__ = ("attr", "filename", "longname", "st_atime", "st_gid", "st_mode", "st_mtime", "st_size", "st_uid")
+    st_size: int | None
+    st_uid: int | None
+    st_gid: int | None
+    st_mode: int | None
+    st_atime: int | None
+    st_mtime: int | None
+    filename: str | None
+    longname: str | None
+    attr: dict[bytes, bytes]
 
     def __init__(
         self,
@@ -42,7 +51,7 @@ class SFTPAttributes:
         self.st_mtime = st_mtime
         self.filename = filename
         self.longname = longname
-        self.attr: dict[bytes, bytes] = {}
+        self.attr = {}
 
     @classmethod
     def from_stat(cls, result: os.stat_result, filename: str | None = None) -> SFTPAttributes:
@@ -97,7 +106,7 @@ class SFTPAttributes:
             return NotImplemented
         return (self.filename, self.encode()) == (other.filename, other.encode())
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __str__(self) -> str:
         """Return a line as ``ls -l`` prints it."""

@@ -75,8 +75,8 @@ class Client:
         self._later: deque[tuple[int, tuple[bytes, ...]]] = deque()
         self._deferred: list[bytes] = []
         self._version: p.Version | None = None
-        self.round_trip = 0.0  #: the shortest that a small request took, in seconds; 0 before the first
-        self.extensions = self._greet()
+        self.round_trip: float = 0.0  #: the shortest that a small request took, in seconds; 0 before the first
+        self.extensions: dict[str, bytes] = self._greet()
         self._limits: Limits | None = None
         self._asked = self._ask_limits()
 

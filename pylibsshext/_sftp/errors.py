@@ -57,7 +57,7 @@ class SFTPError(LibsshSFTPException, OSError):
     ) -> None:
         super().__init__(message)
         self.errno = errno
-        self.strerror = message
+        self.strerror: str | None = message
         self.filename = filename
         self.sftp_code = sftp_code
         self.offset = offset
@@ -103,7 +103,7 @@ class SCPError(LibsshSCPException, OSError):
     ) -> None:
         super().__init__(message)
         self.errno = errno
-        self.strerror = message
+        self.strerror: str | None = message
         self.filename = filename
         self.offset = offset
 

@@ -31,14 +31,14 @@ class Ticket:
     __slots__ = ("about", "expected", "id", "kind", "offset", "owed", "reply", "sent", "written")
 
     def __init__(self, kind: int, about: str | None, owed: int, written: int, offset: int | None) -> None:
-        self.id = 0
-        self.kind = kind
-        self.about = about
-        self.owed = owed
-        self.written = written
-        self.offset = offset
-        self.expected = False  #: by the core, which puts the data where it belongs
-        self.sent = time.monotonic()
+        self.id: int = 0
+        self.kind: int = kind
+        self.about: str | None = about
+        self.owed: int = owed
+        self.written: int = written
+        self.offset: int | None = offset
+        self.expected: bool = False  #: by the core, which puts the data where it belongs
+        self.sent: float = time.monotonic()
         self.reply: p.Reply | None = None
 
     def doing(self) -> str:

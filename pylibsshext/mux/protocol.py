@@ -49,9 +49,9 @@ class Message:
     __slots__ = ("blob", "data", "fds")
 
     def __init__(self, data: dict[str, Any], blob: bytearray, fds: list[int]) -> None:
-        self.data = data
-        self.blob = blob
-        self.fds = fds
+        self.data: dict[str, Any] = data
+        self.blob: bytearray = blob
+        self.fds: list[int] = fds
 
 
 class Wire:
