@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import threading
 
@@ -38,13 +39,26 @@ class Tap:
                 if len(kept) < _KEPT:
                     setattr(self, name, kept + data)
                 if arrives:
-                    arrives = _sent(target, data)
+                    arrives = self._sent(target, data)
         except OSError as exc:
-            if source is self._far:
-                self.failure = exc.strerror or str(exc)
+            self._note(source, exc)
         for sock, how in ((source, socket.SHUT_RD), (target, socket.SHUT_WR)):
             with contextlib.suppress(OSError):
                 sock.shutdown(how)
+
+    def _sent(self, target: socket.socket, data: bytes) -> bool:
+        try:
+            target.sendall(data)
+        except OSError as exc:
+            if exc.errno != errno.EPIPE:  # of that the other half tells more
+                self._note(target, exc)
+            return False
+        return True
+
+    def _note(self, sock: socket.socket, exc: OSError) -> None:
+        """Keep what ended the server's side: the system tells it once, to whichever half asks first."""
+        if sock is self._far:
+            self.failure = exc.strerror or str(exc)
 
     def settle(self) -> None:
         """Wait until all that libssh sent before it closed its end has been seen."""
@@ -60,11 +74,3 @@ class Tap:
         self._far.close()
         self._near.close()
         self.end.close()  # or libssh has closed it: then it was detached
-
-
-def _sent(target: socket.socket, data: bytes) -> bool:
-    try:
-        target.sendall(data)
-    except OSError:
-        return False  # its other half tells why
-    return True

@@ -45,13 +45,11 @@ def holders() -> Iterator[list[Wire]]:
             sock = start.dial(directory, name)
             if sock is None:
                 continue
-            wire = start.checked(sock)
+            wires.append(start.checked(sock))
             try:
-                greet(wire)
+                greet(wires[-1])
             except HangUp:  # it ends at this moment
-                wire.close()
-                continue
-            wires.append(wire)
+                wires.pop().close()
         yield wires
     finally:
         directory.close()

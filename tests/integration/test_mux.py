@@ -132,8 +132,8 @@ def test_another_version_of_the_code_has_another_holder(new_sshd, directory, tmp
     wait_for(lambda: host.logins() == 3)
 
 
-def test_a_holder_of_another_protocol_gets_nothing(sshd, directory):
-    """A holder whose greeting tells of another version of the protocol is not spoken to."""
+def test_a_holder_of_another_protocol_learns_nothing(sshd, directory):
+    """A holder whose greeting tells of another version of the protocol gets no more than the name of a session, and is left."""
     name = f"{paths.holder_name()}.sock"
     place = paths.directory()
     with socket.socket(socket.AF_UNIX) as listener:
@@ -144,13 +144,20 @@ def test_a_holder_of_another_protocol_gets_nothing(sshd, directory):
             peer = listener.accept()[0]
             with peer:
                 Wire(peer).send({"protocol": VERSION + 1, "secret": "00"})
-                return peer.recv(1)
+                peer.settimeout(5)
+                return b"".join(iter(lambda: peer.recv(65536), b""))
 
         with ThreadPoolExecutor(1) as pool:
             heard = pool.submit(greet)
             with pytest.raises(MuxUnavailable, match=f"speaks version {VERSION + 1} of the protocol, not {VERSION}"):
-                connected(sshd)
-            assert heard.result(10) == b""
+                connected(sshd, password=sshd.password)
+            request = heard.result(10)
+            assert set(json.loads(request[request.index(b"{") :])) == {"do", "digest", "persist"}
+            assert sshd.password.encode() not in request
+            heard = pool.submit(greet)
+            with pytest.raises(MuxUnavailable, match="speaks version") as caught, command.holders():
+                pass
+            assert heard.result(10) == b"", f"the connection is still open after {caught}"
     place.close()
     (directory / name).unlink()
 

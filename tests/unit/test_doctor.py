@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
+import os
 import socket
+import struct
+import threading
 from pathlib import Path
 
 import pytest
@@ -93,6 +97,37 @@ def test_tap_settles():
         tap.end.sendall(b"x" * 50_000)
     tap.settle()
     assert len(tap.sent) == 50_000
+    tap.close()
+
+
+def test_tap_tells_of_a_reset_that_a_write_met():
+    """The system tells of a reset once: also where that is not the half that reads."""
+    wrote = threading.Event()
+
+    class Far(socket.socket):
+        def sendall(self, data):
+            try:
+                super().sendall(data)
+            finally:
+                wrote.set()
+
+        def recv(self, size):
+            wrote.wait(5)
+            return super().recv(size)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        far = Far()
+        far.connect(listener.getsockname())
+        peer = listener.accept()[0]
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+    tap = Tap(far)
+    tap.end.send(b"SSH-2.0-x\r\n")
+    tap.end.setblocking(True)
+    assert tap.end.recv(10) == b""
+    tap.end.shutdown(socket.SHUT_WR)
+    tap.settle()
+    assert tap.failure == os.strerror(errno.ECONNRESET)
     tap.close()
 
 
