@@ -42,7 +42,7 @@ class MuxSession:
 
     def __init__(self, persist: float = 60) -> None:
         self.persist = persist
-        self.reused = False
+        self.reused: bool = False
         self.port: int | None = None
         self._policy: policies.MissingHostKeyPolicy | None = None
         self._keywords: dict[str, Any] = {}
