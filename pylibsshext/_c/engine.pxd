@@ -47,7 +47,6 @@ cdef extern from "engine.h" nogil:
 
     int64_t px_now()
     px_session *px_new()
-    px_session *px_ref(px_session *session)
     void px_unref(px_session *session)
     int px_attach(px_session *session, int fd, char *text, size_t size, int *lost)
     void px_log_to(px_session *session)
@@ -57,7 +56,6 @@ cdef extern from "engine.h" nogil:
     void px_leave(px_session *session)
     void px_pump(px_session *session)
     int px_pending(libssh.ssh_session ssh)
-    int px_turn(px_session *session, int milliseconds)
     int px_probe(px_session *session)
     int px_has_gssapi()
     int px_has_host_certificates()
@@ -90,7 +88,6 @@ cdef extern from "engine.h" nogil:
         px_bytes stream[2]
         int held[2]
         size_t high_water
-        size_t enough
         int eof
         int closed
         int no_memory

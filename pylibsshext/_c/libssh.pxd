@@ -20,18 +20,14 @@ cdef extern from "compat.h" nogil:
     ctypedef ssh_session_struct *ssh_session
     ctypedef ssh_event_struct *ssh_event
 
-    int LIBSSH_VERSION_INT
-
     enum:
         SSH_AUTH_SUCCESS
         SSH_AUTH_DENIED
         SSH_AUTH_PARTIAL
         SSH_AUTH_INFO
         SSH_AUTH_AGAIN
-        SSH_AUTH_ERROR
 
     enum:
-        SSH_AUTH_METHOD_NONE
         SSH_AUTH_METHOD_PASSWORD
         SSH_AUTH_METHOD_PUBLICKEY
         SSH_AUTH_METHOD_HOSTBASED
@@ -43,14 +39,6 @@ cdef extern from "compat.h" nogil:
         SSH_OK
         SSH_ERROR
         SSH_AGAIN
-        SSH_EOF
-
-    enum:
-        SSH_LOG_NONE
-        SSH_LOG_WARN
-        SSH_LOG_INFO
-        SSH_LOG_DEBUG
-        SSH_LOG_TRACE
 
     enum ssh_options_e:
         SSH_OPTIONS_HOST
@@ -90,8 +78,6 @@ cdef extern from "compat.h" nogil:
         SSH_OPTIONS_IDENTITY_AGENT
         SSH_OPTIONS_GSSAPI_KEY_EXCHANGE
 
-    int ssh_channel_close(ssh_channel channel)
-    int ssh_channel_is_open(ssh_channel channel)
     int ssh_channel_open_forward(ssh_channel channel, const char *remotehost, int remoteport, const char *sourcehost, int localport)
     int ssh_channel_open_session(ssh_channel channel)
     int ssh_channel_request_auth_agent(ssh_channel channel)
@@ -107,7 +93,6 @@ cdef extern from "compat.h" nogil:
     int ssh_connect(ssh_session session)
     const char *ssh_get_error(void *error)
     char *ssh_get_issue_banner(ssh_session session)
-    int ssh_get_poll_flags(ssh_session session)
     int SSH_WRITE_PENDING
     int ssh_get_server_publickey(ssh_session session, ssh_key *key)
     int ssh_init()
@@ -148,7 +133,6 @@ cdef extern from "compat.h" nogil:
     size_t ssh_string_len(ssh_string str)
     void ssh_string_free(ssh_string str)
     void ssh_string_free_char(char *s)
-    ssh_event ssh_event_new()
     const char *ssh_get_clientbanner(ssh_session session)
     const char *ssh_get_serverbanner(ssh_session session)
     const char *ssh_get_kex_algo(ssh_session session)
