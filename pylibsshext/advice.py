@@ -57,6 +57,11 @@ _BY_TEXT = {
         r"through the jump host .* error \(1\)": (
             "Let the jump host pass connections on: AllowTcpForwarding, PermitOpen and DisableForwarding in its sshd_config."
         ),
+        "^ssh connect failed: timed out": (
+            "The server takes connections and does not go on from there. Check ansible_port, look into its log, or raise the timeout "
+            "(-T, ansible_ssh_timeout; ansible_libssh_banner_timeout where it is set)."
+        ),
+        "authentication failed: timed out": "Raise ansible_connect_timeout, or find in the server's log why its logins take so long.",
         "through the jump host": "Check ansible_host and ansible_port: the host must be reached from the jump host, by a name that is known there.",
         "certificate of the authority": (
             "Sign the host's key anew (ssh-keygen -s CA -h -n {host} -V +52w), set ansible_libssh_host_key_alias to a name that the "

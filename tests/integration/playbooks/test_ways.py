@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import sys
+import threading
+import time
+from collections.abc import Iterator
 
 import pytest
 
 from tests.lab.fixtures import missing
 
 from .runner import Ansible, Outcome
+from .test_failures import running, wait_for
 
 HOPS = """
 - raw: echo $SSH_CONNECTION
@@ -181,23 +186,103 @@ def said_of(name: str, outcome: Outcome) -> str:
     return " ".join(part for part in outcome.words.split("fatal: [") if part.startswith(f"{name}]"))
 
 
-def test_time(ansible: Ansible, sshd, new_sshd, dead_address):
-    """Connecting, greeting and the login have limits of their own, and the text says which was reached."""
-    slow = new_sshd(
+MEASURED = """
+- hosts: all
+  gather_facts: false
+  strategy: free
+  tasks:
+    - set_fact:
+        began: "{{ now().timestamp() }}"
+    - raw: id
+      register: result
+      ignore_unreachable: true
+    - assert:
+        that:
+          - result is unreachable
+          - result.msg is search(expect)
+          - now().timestamp() - (began | float) >= 0.9 * limit
+          - now().timestamp() - (began | float) <= 1.1 * limit + 2
+        fail_msg: "after {{ now().timestamp() - (began | float) }} s: {{ result }}"
+"""
+
+
+@contextlib.contextmanager
+def server_that_says(first: bytes, later: bytes = b"") -> Iterator[int]:
+    """Listen, and say something at the beginning of each connection and five times a second; give the port."""
+    stop, accepted = threading.Event(), []
+
+    def serve() -> None:
+        while not stop.wait(0.2):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    accepted.append(listener.accept()[0])
+                    accepted[-1].sendall(first)
+            for one in accepted if later else ():
+                with contextlib.suppress(OSError):
+                    one.sendall(later)
+
+    with socket.create_server(("127.0.0.1", 0), backlog=32) as listener:
+        listener.setblocking(False)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            stop.set()
+            thread.join()
+            for one in accepted:
+                one.close()
+
+
+@pytest.mark.parametrize("persist", [0, 30])
+def test_time(ansible: Ansible, sshd, new_sshd, dead_address, persist: int):
+    """Connecting, greeting and the login have limits of their own, kept in the worker and in the holder; the text says which was reached."""
+    unsure = new_sshd(
         sshd_config="AuthorizedKeysFile none\nAuthorizedKeysCommand /usr/bin/sleep 60\nAuthorizedKeysCommandUser root"
     )
     ansible.hosts.clear()
-    with socket.create_server(("127.0.0.1", 0), backlog=8) as silent:
-        port = silent.getsockname()[1]
-        ansible.add(sshd, "hole", ansible_host=dead_address[0], ansible_port=dead_address[1], ansible_ssh_timeout=2)
-        ansible.add(sshd, "silent", ansible_port=port, ansible_ssh_timeout=60, ansible_libssh_banner_timeout=1.5)
-        ansible.add(sshd, "args", ansible_port=port, ansible_ssh_args="-o ConnectTimeout=2")
-        ansible.add(slow, "login", ansible_connect_timeout=2, ansible_ssh_timeout=60)
-        outcome = ansible.play("- raw: id\n")
-    assert [outcome.recap(name) for name in ansible.hosts] == [{"unreachable": 1}] * 4
-    assert outcome.words.count("timed out") + outcome.words.count("no answer within") >= 4
-    assert "timed out" in said_of("login", outcome)
-    assert outcome.seconds < 30
+    with (
+        server_that_says(b"") as silent,
+        server_that_says(b"SSH-2.0-half\r\n") as half_open,
+        server_that_says(b"Wait", b"\r\nWait") as slow,
+    ):
+        hole = {"ansible_host": dead_address[0], "ansible_port": dead_address[1], "expect": "connect"}
+        cases = {
+            "hole": (sshd, hole | {"ansible_ssh_timeout": 3}),
+            "silent": (
+                sshd,
+                {"ansible_port": silent, "ansible_libssh_banner_timeout": 3, "expect": "timed out.*banner_timeout"},
+            ),
+            "args": (sshd, {"ansible_port": silent, "ansible_ssh_timeout": None, "ansible_ssh_args": "-o ConnectTimeout=3"}),
+            "halfopen": (sshd, {"ansible_port": half_open, "ansible_ssh_timeout": 3}),
+            "slow": (sshd, {"ansible_port": slow, "ansible_libssh_banner_timeout": 3}),
+            "login": (unsure, {"ansible_connect_timeout": 3, "expect": "timed out.*ansible_connect_timeout"}),
+        }
+        for name, (server, variables) in cases.items():
+            base = {"ansible_ssh_timeout": 60, "ansible_libssh_persist": persist, "expect": "timed out|within", "limit": 3}
+            ansible.add(server, name, **base | variables)
+        outcome = ansible.play(MEASURED, "-f", "6")
+    assert outcome.rc == 0, outcome.text
+
+
+def test_a_dead_peer(ansible: Ansible, sshd, relay):
+    """It is given up after server_alive_interval × server_alive_count_max: unreachable, in the worker and in the holder, and not a failed task."""
+    far, link = relay(sshd)
+    ansible.hosts.clear()
+    for persist in (0, 30):
+        alive = {"ansible_libssh_server_alive_interval": 1, "ansible_libssh_server_alive_count_max": 3}
+        ansible.add(far, f"h{persist}", ansible_libssh_persist=persist, **alive)
+    mark = f"34.{os.getpid()}"
+    process = ansible.start(f"- raw: sleep {mark}\n")
+    wait_for(lambda: len(running(mark)) == 2)
+    link.black_hole()
+    began = time.monotonic()
+    text = process.communicate(timeout=30)[0]
+    took = time.monotonic() - began
+    outcome = Outcome(process.returncode, text, took)
+    assert [outcome.recap(name) for name in ansible.hosts] == [{"unreachable": 1}] * 2, text
+    assert all("does not answer keepalives" in said_of(name, outcome) for name in ansible.hosts), text
+    assert 2.7 < took < 5.3
 
 
 def test_old_gear(ansible: Ansible, new_sshd):
