@@ -16,7 +16,13 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .errors import LibsshChannelException, LibsshException, LibsshSessionException
+from .errors import (
+    LibsshChannelException,
+    LibsshConnectionError,
+    LibsshException,
+    LibsshSessionException,
+    LibsshSessionTimeout,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +64,17 @@ def keywords(way: list[dict[str, Any]], explicit: Mapping[str, Any]) -> dict[str
     return {**inherited, **before, **last}
 
 
+def way(settings: Mapping[str, Any], explicit: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what to connect the last hop of the settings' ProxyJump with, None if there is no hop."""
+    found = hops(settings.get("proxy_jump") or ())
+    if not found or "fd" in settings:
+        return None
+    itself = found[-1]["host"] == settings.get("original_host") and found[-1].get("port") in (None, explicit.get("port"))
+    if itself and "proxy_jump" not in explicit:
+        return None  # "Host *" in ssh_config names this host as the way to all
+    return keywords(found, explicit)
+
+
 def name(hop: Mapping[str, Any]) -> str:
     """Return a hop as people write it."""
     host = f"[{hop['host']}]" if ":" in str(hop["host"]) else hop["host"]
@@ -94,8 +111,10 @@ class Jump:
         try:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             self._channel = hop.open_forward(host, port, left)
-        except BaseException:
+        except BaseException as exc:
             give_back()
+            if isinstance(exc, LibsshChannelException):
+                raise self._refused(exc) from exc
             raise
         self.end, self._near = socket.socketpair()
         self.end.setblocking(False)
@@ -105,6 +124,12 @@ class Jump:
         ]
         for thread in self._threads:
             thread.start()
+
+    def _refused(self, exc: LibsshChannelException) -> LibsshSessionException:
+        """Return a refusal of the hop's as the failed connection that it is to the session."""
+        kind = LibsshSessionTimeout if isinstance(exc, TimeoutError) else LibsshConnectionError
+        hint = " (does its AllowTcpForwarding let us?)" if "error (1)" in str(exc) else ""  # administratively prohibited
+        return kind(f"ssh connect failed: through the jump host {self._where}: {exc}{hint}")
 
     def _there(self) -> None:
         while data := self._near.recv(_PIECE):

@@ -28,7 +28,6 @@ from .channel import Channel, Completed, deadline_after
 from .errors import (
     AuthenticationError,
     HostKeyError,
-    LibsshChannelException,
     LibsshConnectionError,
     LibsshException,
     LibsshSessionException,
@@ -349,15 +348,10 @@ class Session:
 
     def _way(self, settings: Mapping[str, Any], explicit: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return what to connect the last hop of ProxyJump with, None if there is no hop."""
-        way = jump.hops(settings.get("proxy_jump") or ())
-        if not way or "fd" in settings:
-            return None
-        itself = way[-1]["host"] == settings.get("original_host") and way[-1].get("port") in (None, explicit.get("port"))
-        if itself and "proxy_jump" not in explicit:
-            return None  # "Host *" in ssh_config names this host as the way to all
-        self._name = jump.name(explicit)
-        keywords = jump.keywords(way, explicit)
-        self._check_way(keywords)
+        keywords = jump.way(settings, explicit)
+        if keywords is not None:
+            self._name = jump.name(explicit)
+            self._check_way(keywords)
         return keywords
 
     def _check_way(self, hop: Mapping[str, Any]) -> None:
@@ -388,24 +382,14 @@ class Session:
         """Become a hop on the way of another session."""
         self._hops = (*onward._hops, onward._name)
 
-    def _socket_through(self, hop: Session, give_back: Callable[[], None], deadline: float) -> socket.socket:
-        host, port = self.get_ssh_options("host"), self.port or hostkeys.DEFAULT_PORT
-        try:
-            self._proxy = jump.Jump(hop, give_back, host, port, deadline)
-        except LibsshChannelException as exc:
-            kind = LibsshSessionTimeout if isinstance(exc, TimeoutError) else LibsshConnectionError
-            where = f"{hop.get_ssh_options('host')} port {hop.port}"
-            hint = " (does its AllowTcpForwarding let us?)" if "error (1)" in str(exc) else ""  # administratively prohibited
-            raise kind(f"ssh connect failed: through the jump host {where}: {exc}{hint}") from exc
-        return self._proxy.end
-
     def _socket(self, settings: Mapping[str, Any], deadline: float, hop: Hop | None = None) -> socket.socket:
+        host, port = self.get_ssh_options("host"), self.port or hostkeys.DEFAULT_PORT
         if hop:
-            return self._socket_through(*hop, deadline)
+            self._proxy = jump.Jump(*hop, host, port, deadline)
+            return self._proxy.end
         nodelay = bool(settings.get("nodelay", True))
         if "fd" in settings:
             return transport.adopt(int(settings["fd"]), nodelay=nodelay)
-        host, port = self.get_ssh_options("host"), self.port or hostkeys.DEFAULT_PORT
         if not host:
             raise LibsshSessionException("ssh connect failed: Hostname required")
         if settings.get("unix_socket"):
