@@ -75,7 +75,12 @@ _FALSE = {"false", "f", "n", "0", "0.0", "off", "no"}
 
 
 def plain(value: Any) -> Any:
-    """Return *value* as an exact builtin: ansible-core 2.19 and later hand out tagged subclasses of ``str``."""
+    """Return *value* as an exact builtin: ansible-core 2.19 and later hand out tagged subclasses of ``str``.
+
+    Older ones decrypt the value of an option, but leave vaulted texts inside of lists and mappings to the plugin.
+    """
+    if getattr(value, "__ENCRYPTED__", False):
+        return str(value)
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, (list, tuple)):

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from .runner import ROOT, Ansible
+from .runner import ROOT, Ansible, ansible_bin
 
 pytestmark = pytest.mark.usefixtures("sshd")
 # Goes by the name of sitecustomize, which Python imports as it starts.
@@ -154,3 +156,29 @@ def test_connection_plugins(ansible: Ansible, collections_path: str, tmp_path: P
     assert imports({"ANSIBLE_CONNECTION_PLUGINS": plugins}) == 1
     if name != "libssh":  # which no collection stands behind
         assert imports({}) == 3
+
+
+@pytest.mark.parametrize("persist", [0, 30])
+def test_secrets_from_a_vault(ansible: Ansible, accounts, sshd, lab, persist: int):
+    """Values with !vault are decrypted wherever a secret can stand: also in mappings and lists, where older Ansible leaves that to the plugin."""
+    password_file = ansible.directory / "vault-password"
+    password_file.write_text("open sesame")
+    encrypt = [str(ansible_bin() / "ansible-vault"), "encrypt_string", "--vault-password-file", str(password_file)]
+
+    def vaulted(text: str, indent: str = "    ") -> str:
+        done = subprocess.run([*encrypt, text], env=ansible.environment, capture_output=True, text=True, check=True)
+        return textwrap.indent(textwrap.dedent(done.stdout), indent).strip()
+
+    login = "ansible_user: ansible\nansible_private_key_file:\n"
+    for name, variables in {
+        "password": f"{login}ansible_password: {vaulted(sshd.password)}\n",
+        "answers": f'{login}ansible_libssh_keyboard_interactive_answers:\n  "(?i)pass": {vaulted(sshd.password)}\n',
+        "key": f"ansible_private_key_file:\nansible_private_key: {vaulted(lab.key.read_text())}\n",
+        "hop": "ansible_libssh_proxy_jump:\n  - host: 127.0.0.1\n"
+        f"    port: {sshd.port}\n    user: ansible\n    host_key: {sshd.host_keys[0]}\n    password: {vaulted(sshd.password, '      ')}\n",
+    }.items():
+        ansible.add(sshd, name, ansible_libssh_persist=persist, ansible_libssh_look_for_keys=False)
+        file = ansible.directory / f"host_vars/{name}.yml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(variables)
+    ansible.passes("- raw: id\n", "--vault-password-file", str(password_file))
