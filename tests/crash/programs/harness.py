@@ -38,6 +38,15 @@ def interrupt(number, frame):
 signal.signal(signal.SIGALRM, interrupt)
 
 
+def unraisable(what):
+    """Tell of what is raised where nobody can catch it, but for an interrupt: it may strike in the callback of a weak reference."""
+    if not isinstance(what.exc_value, Interrupted):
+        sys.__unraisablehook__(what)
+
+
+sys.unraisablehook = unraisable
+
+
 def options(**more):
     """Everything that connect() needs; a cheap key exchange, because it is done often."""
     return {
