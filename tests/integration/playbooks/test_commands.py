@@ -158,8 +158,7 @@ def test_connection_plugins(ansible: Ansible, collections_path: str, tmp_path: P
         assert imports({}) == 3
 
 
-@pytest.mark.parametrize("persist", [0, 30])
-def test_secrets_from_a_vault(ansible: Ansible, accounts, sshd, lab, persist: int):
+def test_secrets_from_a_vault(ansible: Ansible, accounts, sshd, lab):
     """Values with !vault are decrypted wherever a secret can stand: also in mappings and lists, where older Ansible leaves that to the plugin."""
     password_file = ansible.directory / "vault-password"
     password_file.write_text("open sesame")
@@ -177,7 +176,7 @@ def test_secrets_from_a_vault(ansible: Ansible, accounts, sshd, lab, persist: in
         "hop": "ansible_libssh_proxy_jump:\n  - host: 127.0.0.1\n"
         f"    port: {sshd.port}\n    user: ansible\n    host_key: {sshd.host_keys[0]}\n    password: {vaulted(sshd.password, '      ')}\n",
     }.items():
-        ansible.add(sshd, name, ansible_libssh_persist=persist, ansible_libssh_look_for_keys=False)
+        ansible.add(sshd, name, ansible_libssh_look_for_keys=False)
         file = ansible.directory / f"host_vars/{name}.yml"
         file.parent.mkdir(exist_ok=True)
         file.write_text(variables)
