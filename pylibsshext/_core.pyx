@@ -803,7 +803,7 @@ cdef class Session:
         """Return the descriptor of the socket, to be polled for incoming data; -1 if there is none."""
         cdef int fd
         self.enter("reading the descriptor")
-        fd = self.px.fd
+        fd = engine.px_descriptor(self.px)
         self.leave()
         return fd
 

@@ -481,6 +481,9 @@ static int px_verify(px_session *session, const ssh_key key, const void *signatu
     return rc == SSH_OK;
 }
 
+/* The socket, or -1: libssh itself closes it when a write fails, and the number may be another file's by now. */
+static inline int px_descriptor(const px_session *session) { return ssh_get_fd(session->ssh) >= 0 ? session->fd : -1; }
+
 /* How many bytes have come in. */
 static inline uint64_t px_received(const px_session *session) { return session->traffic.in_bytes; }
 

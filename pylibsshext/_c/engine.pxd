@@ -62,6 +62,7 @@ cdef extern from "engine.h" nogil:
     libssh.ssh_string px_server_blob(px_session *session)
     int px_verify(px_session *session, const libssh.ssh_key key, const void *signature, size_t size, const unsigned char *data,
                   size_t length)
+    int px_descriptor(const px_session *session)
     uint64_t px_received(const px_session *session)
     int px_accept_agent(px_session *session)
     int px_close(px_session *session)

@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import argparse
 import errno
-import os
-import posixpath
 import signal
-import stat
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,8 +15,8 @@ from typing import Any, NoReturn
 from ..doctor.inventory import public
 from ..errors import LibsshException
 from ..session import Session
-from ..sftp import SFTP, SFTPError, SFTPFileNotFoundError
-from . import login, places
+from ..sftp import SFTPError
+from . import login
 from .display import Display, choose, printable, reason
 
 #: Exit statuses: some files failed; the command line is wrong; no connection, as ``ssh`` has it; ended by Ctrl-C.
@@ -125,71 +122,9 @@ class Work:
     def each(self, pairs: Iterable[tuple[str, str]], copy: Any, display: Display) -> None:
         """Copy one after the other by SCP."""
         for source, target in pairs:
-            with _reported(source, display):
+            with reported(source, display):
                 copy(source, target, recursive=self.arguments.recursive, **self.options, progress=display)
                 display.ended(source)
-
-
-class Put(Work):
-    """Send."""
-
-    def where(self) -> tuple[str | None, str]:
-        return places.parse(self.arguments.target).where
-
-    def by_sftp(self, session: Session, display: Display) -> None:
-        with SFTP(session, timeout=self.arguments.timeout) as sftp:
-            target = places.parse(self.arguments.target).path
-            pairs = named(self.arguments.sources, target, _remote_directory(sftp, target), _local_name, posixpath.join)
-            files = []
-            for source, to in pairs:
-                if self.arguments.recursive and os.path.isdir(source):
-                    with _reported(source, display):
-                        sftp.put(source, to, recursive=True, **self.choice, **self.careful, progress=display)
-                else:
-                    with _reported(source, display):
-                        display.planned(os.stat(source).st_size, 1)
-                        files.append((source, to))
-            sftp.put_files(files, **self.careful, progress=display, most=self.arguments.jobs)
-
-    def by_scp(self, session: Session, display: Display) -> None:
-        target, sources = places.parse(self.arguments.target).path, self.arguments.sources
-        pairs = [(source, target if len(sources) == 1 else posixpath.join(target, _local_name(source))) for source in sources]
-        scp = session.scp()
-        scp.timeout = self.arguments.timeout
-        self.each(pairs, scp.put, display)
-
-
-class Get(Work):
-    """Fetch."""
-
-    def where(self) -> tuple[str | None, str]:
-        found = {places.parse(source).where for source in self.arguments.sources}
-        if len(found) > 1:
-            raise ValueError("all sources have to be on one host")
-        return found.pop()
-
-    def _pairs(self, name: Any) -> list[tuple[str, str]]:
-        sources = [places.parse(source).path for source in self.arguments.sources]
-        target = self.arguments.target
-        return named(sources, target, os.path.isdir(target), name, os.path.join)
-
-    def by_sftp(self, session: Session, display: Display) -> None:
-        with SFTP(session, timeout=self.arguments.timeout) as sftp:
-            files = []
-            for source, to in self._pairs(lambda path: posixpath.basename(sftp.normalize(path))):
-                with _reported(source, display):
-                    found = sftp.stat(source)
-                    if self.arguments.recursive and found.is_dir():
-                        sftp.get(source, to, recursive=True, **self.choice, **self.careful, progress=display)
-                    else:
-                        display.planned(found.st_size or 0, 1)
-                        files.append((source, to))
-            sftp.get_files(files, **self.careful, progress=display, most=self.arguments.jobs)
-
-    def by_scp(self, session: Session, display: Display) -> None:
-        scp = session.scp()
-        scp.timeout = self.arguments.timeout
-        self.each(self._pairs(lambda path: posixpath.basename(path.rstrip("/")).rpartition(":")[2]), scp.get, display)
 
 
 def named(sources: list[str], target: str, is_directory: bool, name: Any, join: Any) -> list[tuple[str, str]]:
@@ -205,19 +140,8 @@ def named(sources: list[str], target: str, is_directory: bool, name: Any, join: 
     return pairs
 
 
-def _local_name(path: str) -> str:
-    return os.path.basename(os.path.abspath(path))
-
-
-def _remote_directory(sftp: SFTP, path: str) -> bool:
-    try:
-        return stat.S_ISDIR(sftp.stat(path).st_mode or 0)
-    except SFTPFileNotFoundError:
-        return False
-
-
 @contextmanager
-def _reported(source: str, display: Display) -> Iterator[None]:
+def reported(source: str, display: Display) -> Iterator[None]:
     """Tell of a failure, and go on with the next file unless the connection is what failed."""
     try:
         yield

@@ -100,10 +100,10 @@ class Holder:
         if fd < 0:
             return
         self._watched[fd] = held
-        try:
-            self._events.modify(fd, select.EPOLLIN | select.EPOLLONESHOT)
-        except FileNotFoundError:
-            with contextlib.suppress(OSError):  # it was closed at this very moment
+        with contextlib.suppress(OSError):  # it was closed at this very moment
+            try:
+                self._events.modify(fd, select.EPOLLIN | select.EPOLLONESHOT)
+            except FileNotFoundError:
                 self._events.register(fd, select.EPOLLIN | select.EPOLLONESHOT)
 
     def _unwatch(self, held: Held) -> None:

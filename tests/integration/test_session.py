@@ -657,3 +657,20 @@ def test_rekey_limit(sshd, connect, caplog):
         session.set_log_level(logging.DEBUG)
         assert session.exec_command("cat", stdin=data, timeout=60).stdout == data
     assert caplog.text.count("Received SSH_MSG_NEWKEYS") > 3
+
+
+def test_no_descriptor_after_a_failed_write(sshd, connect):
+    """libssh closes the socket when a write fails: from then on its number is not the session's, and may be another file's."""
+    session = connect(sshd)
+    number = session.fileno()
+    with socket.socket(fileno=os.dup(number)) as same:
+        same.shutdown(socket.SHUT_WR)
+    with pytest.raises(LibsshException):
+        session.exec_command("true")
+    assert session.fileno() == -1
+    with open(os.devnull) as other:
+        taken = os.dup2(other.fileno(), number)  # which it may have got as it is
+        session.close()
+        os.fstat(taken)
+        if taken != other.fileno():
+            os.close(taken)
