@@ -30,6 +30,8 @@ MOST_SESSIONS = 16
 ALIVE_INTERVAL = 15.0
 """Seconds of silence after which the peer is asked for a sign of life, where the client has not chosen otherwise."""
 
+_ONE_CHANNEL = "tinyssh"
+"""What is in the banner of a server whose connections are for one channel each: it ends them with it, and when asked for a second."""
 _PATIENCE = 0.5  # seconds between two looks whether the one who waits is still there
 
 
@@ -83,7 +85,8 @@ class Held:
         self.used = self.looked = time.monotonic()
         self.leases = 0
         self.open = 0
-        self.capacity: int | None = None
+        self.one_channel = _ONE_CHANNEL in (session.info.server_banner or "")
+        self.capacity: int | None = 1 if self.one_channel else None
         self.retired = False
         self.moved = [0, 0]  # bytes to and from the server, of channels and files
         self.kept: dict[str, tuple[Run, list[int]]] = {}
@@ -208,6 +211,8 @@ class Pool:
             held.leases -= 1
             held.open -= int(opened)
             held.used = time.monotonic()
+            if opened and held.one_channel:
+                self._withdraw(held)
             ended = held.retired and not held.leases
             self._changed.notify_all()
         if ended:
@@ -218,13 +223,16 @@ class Pool:
     def retire(self, held: Held) -> None:
         """Let nobody else use a session; it ends with its last channel, or now."""
         with self._changed:
-            held.retired = True
-            with contextlib.suppress(ValueError):  # somebody else did it
-                self._held.remove(held)
+            self._withdraw(held)
             ended = not held.leases
             self._changed.notify_all()
         if ended:
             self._end(held)
+
+    def _withdraw(self, held: Held) -> None:
+        held.retired = True
+        with contextlib.suppress(ValueError):  # somebody else did it
+            self._held.remove(held)
 
     def _end(self, held: Held) -> None:
         with self._changed:
@@ -309,9 +317,7 @@ class Pool:
         with self._changed:
             if not held.idle:
                 return
-            held.retired = True
-            with contextlib.suppress(ValueError):  # reset, meanwhile
-                self._held.remove(held)
+            self._withdraw(held)
         self._end(held)
 
     def drop(self, chosen: Callable[[Held], bool]) -> int:

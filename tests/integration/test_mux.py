@@ -195,6 +195,17 @@ def test_one_channel_a_connection(other_server):
     assert [session.exec_command("printf 42").stdout for _ in range(3)] == [b"42"] * 3
 
 
+def test_one_channel_a_connection_and_many_clients(other_server):
+    """At a second channel tinysshd ends the connection: those who come at the same time get connections of their own."""
+    host = other_server("tinysshd")
+
+    def command(_number):
+        return connected(host).exec_command("sleep 0.3; printf 42").stdout
+
+    with ThreadPoolExecutor(5) as threads:
+        assert list(threads.map(command, range(10))) == [b"42"] * 10
+
+
 def test_streams_status_and_signal(sshd):
     """stdout, stderr, exit status and signal are those of the command; large input comes back whole."""
     session = connected(sshd)
