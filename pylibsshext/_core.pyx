@@ -213,7 +213,10 @@ cdef libssh.ssh_channel started(engine.px_call *call) noexcept nogil:
 
 cdef int do_open_session(engine.px_call *call) noexcept nogil:
     cdef libssh.ssh_channel channel = started(call)
-    return engine.PX_ANONYMOUS if channel is NULL else libssh.ssh_channel_open_session(channel)
+    cdef int rc = engine.PX_ANONYMOUS if channel is NULL else libssh.ssh_channel_open_session(channel)
+    if rc == libssh.SSH_AGAIN:
+        engine.px_acknowledge(call.session)
+    return rc
 
 
 cdef int do_open_forward(engine.px_call *call) noexcept nogil:

@@ -16,11 +16,14 @@
 #define PX_ENGINE_H
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 #include <fcntl.h>
@@ -369,6 +372,19 @@ static void px_pump(px_session *session)
     if (rc == SSH_ERROR || !ssh_is_connected(session->ssh) ||
         (ssh_get_status(session->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)))
         session->dead = 1;
+}
+
+/* Acknowledge at once what has come and what comes next.  Until a server has a session to be quick for, it may hold an answer back as long
+ * as what it said before is not acknowledged (RFC 896), and the kernel puts that off for 40 ms (RFC 1122 section 4.2.3.2). */
+static inline void px_acknowledge(ssh_session ssh)
+{
+#ifdef TCP_QUICKACK
+    int on = 1;
+
+    setsockopt(ssh_get_fd(ssh), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+#else
+    (void)ssh;
+#endif
 }
 
 /* Whether output waits for the socket to take it. */

@@ -56,6 +56,7 @@ cdef extern from "engine.h" nogil:
     void px_leave(px_session *session)
     void px_pump(px_session *session)
     int px_pending(libssh.ssh_session ssh)
+    void px_acknowledge(libssh.ssh_session ssh)
     int px_probe(px_session *session)
     int px_has_gssapi()
     int px_has_host_certificates()
