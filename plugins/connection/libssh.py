@@ -949,9 +949,10 @@ def _preload() -> None:
     What Ansible finds by the path ``connection_plugins`` it imports before it starts its workers, and they have it then; what it
     finds in a collection each of them imports anew.
     """
-    _beside("_command")
+    for name in ("_command", "_session"):
+        _beside(name)
     with suppress(ImportError):  # said when a task needs it
-        _session.preload(_bundled.load())
+        _beside("_holder").preload(_bundled.load())
 
 
 if TYPE_CHECKING:

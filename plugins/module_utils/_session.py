@@ -47,11 +47,6 @@ def open_session(
     return session
 
 
-def preload(library: ModuleType) -> None:
-    """Import what sessions of the connection holder need."""
-    _holder.preload(library)
-
-
 def end_session(library: ModuleType, options: Mapping[str, Any], report: Callable[[str], None]) -> None:
     """End the connection holder's session that was made with *options*, if there is one."""
     keywords = _keywords(library, options, lambda _question, _secret: None, report)

@@ -381,7 +381,7 @@ static inline void px_acknowledge(ssh_session ssh)
 #ifdef TCP_QUICKACK
     int on = 1;
 
-    setsockopt(ssh_get_fd(ssh), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+    (void)setsockopt(ssh_get_fd(ssh), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on)); /* what is no TCP has no such wait */
 #else
     (void)ssh;
 #endif
