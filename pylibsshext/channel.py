@@ -93,13 +93,25 @@ class Channel:
 
     def request_pty(self, terminal: str = "xterm", columns: int = 80, rows: int = 24) -> None:
         """Ask for a pseudo-terminal, before the command or shell."""
-        self._core.request_pty(terminal, columns, rows, None)
+        self._request_pty(terminal, columns, rows)
 
     def request_pty_size(self, terminal: str | bytes, col: int, row: int) -> None:
         """Start the login shell on a pseudo-terminal of *col* columns and *row* rows."""
-        self._core.request_pty(terminal, col, row, None)
+        self._request_pty(terminal, col, row)
         self._prepare()
         self._core.request_shell(None)
+
+    def _request_pty(self, terminal: str | bytes, columns: int, rows: int) -> None:
+        try:
+            self._core.request_pty(terminal, columns, rows, None)
+        except LibsshChannelConnectionError as exc:  # OpenSSH ends it when there is no /dev/pts
+            raise type(exc)(f"{exc}; the server may have no pseudo-terminals: is /dev/pts mounted there?") from exc
+        except LibsshChannelException as exc:
+            if isinstance(exc, TimeoutError):
+                raise
+            raise type(exc)(
+                f"{exc}: the server gives no pseudo-terminal (PermitTTY of its sshd_config, no-pty of a key)"
+            ) from exc
 
     def change_pty_size(self, columns: int, rows: int) -> None:
         """Tell the remote side that the terminal has another size now."""

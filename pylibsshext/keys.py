@@ -21,6 +21,7 @@ _OPENSSH_MAGIC = b"openssh-key-v1\0"
 _CIPHERS = ("none", "3des-cbc", *(f"aes{bits}-{mode}" for bits in (128, 192, 256) for mode in ("cbc", "ctr")))
 _SEALING = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com")
 _OPENSSH_BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+_MOST_ROUNDS = 5000  # of bcrypt, which nothing can interrupt: ssh-keygen makes 24, and who wants it slow some 100
 
 
 # What OpenSSL 3 has in its legacy provider only: the names of PEM (RFC 1423), and how schemes of PKCS#8 begin (RFC 8018, 7292) and end.
@@ -51,10 +52,14 @@ def load_key(text: Secret, passphrase: Secret | None, name: str = "private_key",
     """
     if not isinstance(text, (str, bytes, bytearray)):
         raise TypeError(f"{name} must be str or bytes, not {type(text).__name__}")
-    cipher = _cipher(text)
+    cipher, rounds = _encryption(text)
     if cipher and cipher not in (*_CIPHERS, *(_SEALING if _core.READS_SEALED_KEYS else ())):
         raise KeyImportError(
             f"{name} is encrypted with {cipher}, which libssh cannot read: ssh-keygen -p -Z aes256-ctr changes that"
+        )
+    if rounds > _MOST_ROUNDS:
+        raise KeyImportError(
+            f"{name} wants {rounds} rounds of bcrypt, which would take minutes, or is damaged: ssh-keygen -p -a 100 changes that"
         )
     encrypted = is_encrypted(text)
     if encrypted and not passphrase and ask is not None:
@@ -168,7 +173,7 @@ def public_blob(path: str) -> bytes | None:
 
 def is_encrypted(text: Secret) -> bool:
     """Return whether a private key needs a passphrase."""
-    cipher = _cipher(text)
+    cipher, _ = _encryption(text)
     if cipher is None:
         return b"ENCRYPTED" in (text.encode() if isinstance(text, str) else text)
     return cipher not in ("", "none")
@@ -185,11 +190,22 @@ def _obsolete(text: Secret) -> str:
     return next((name for begin, name in _OBSOLETE_PKCS8.items() if begin in head), "")
 
 
-def _cipher(text: Secret) -> str | None:
-    """Return what a key in OpenSSH's own format is encrypted with, "" if that cannot be read; None for other formats."""
-    raw = _openssh(text, 80)  # no more than the head, which is no secret
-    names = strings(raw) if raw is not None else []
-    return None if raw is None else names[0].decode("ascii", "replace") if names else ""
+def _encryption(text: Secret) -> tuple[str | None, int]:
+    """Return what a key in OpenSSH's own format is encrypted with, "" if that cannot be read, and how many rounds of bcrypt its key takes.
+
+    None of other formats.
+    """
+    raw = _openssh(text, 160)  # no more than the head, which is no secret
+    if raw is None:
+        return None, 0
+    head = strings(raw)[:3]  # as in `_Container`
+    return (head[0].decode("ascii", "replace"), _rounds(head[2])) if len(head) == 3 else ("", 0)
+
+
+def _rounds(options: bytes) -> int:
+    """Return the rounds that the options of bcrypt, salt and a number, ask for."""
+    salt = next(iter(strings(options)), b"")
+    return int.from_bytes(options[4 + len(salt) :][:4], "big")
 
 
 def key_fingerprint(key: _core.Key) -> str:
@@ -234,12 +250,13 @@ def _unsealed(text: Secret, passphrase: Secret) -> _core.Key | None:
     salt = next(iter(strings(container.kdf_options)), None) if container is not None else None
     if container is None or salt is None:
         return None
-    rounds = int.from_bytes(container.kdf_options[4 + len(salt) :][:4], "big")
     before = (
         _OPENSSH_MAGIC + string(b"none") + string(b"none") + string(b"") + (1).to_bytes(4, "big") + string(container.public)
     )
     before += len(container.private).to_bytes(4, "big")
-    return _core.Key.from_sealed(before, container.private, container.tag, container.cipher, salt, rounds, passphrase)
+    return _core.Key.from_sealed(
+        before, container.private, container.tag, container.cipher, salt, _rounds(container.kdf_options), passphrase
+    )
 
 
 def _openssh(text: Secret, most: int | None = None) -> bytes | None:

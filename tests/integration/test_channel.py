@@ -13,6 +13,7 @@ import time
 import pytest
 
 from pylibsshext.errors import (
+    LibsshChannelConnectionError,
     LibsshChannelException,
     LibsshChannelReadFailure,
     LibsshChannelTimeout,
@@ -45,6 +46,21 @@ def test_read_stdout_and_stderr_apart(started):
     assert channel.read_stderr() == b"err\n"
     assert channel.read_stdout() == b"out\n"
     assert channel.read(stderr=True) == b""
+
+
+def test_no_terminal(new_sshd, relay, connect):
+    """A server that gives no pseudo-terminal refuses, or ends the connection (OpenSSH without /dev/pts): both are told of as that."""
+    host = new_sshd(sshd_config="PermitTTY no")
+    session = connect(host)
+    for ask in (session.invoke_shell, lambda: session.exec_command("id", pty=True)):
+        with pytest.raises(LibsshChannelException, match="failed.*: the server gives no pseudo-terminal .PermitTTY"):
+            ask()
+    assert session.exec_command("echo on").stdout == b"on\n"
+    far, link = relay(host)
+    channel = connect(far).new_channel()
+    link.cut()
+    with pytest.raises(LibsshChannelConnectionError, match="request_pty failed: .*; .*is /dev/pts mounted there"):
+        channel.request_pty()
 
 
 def test_read_size(started):

@@ -208,6 +208,22 @@ def test_damaged_keys_with_tags(tmp_path, cipher):
     assert read <= 20  # the name of the KDF, and how many keys there are
 
 
+def test_a_key_that_would_take_minutes(tmp_path):
+    """A number of bcrypt rounds for which a login would hang is refused before anybody is asked, and the error says what to do; 400 are not."""
+    path = tmp_path / "key"
+    _keygen("-t", "ed25519", "-a", "400", "-N", "phrase", "-f", path)
+    assert keys.load_key(path.read_bytes(), "phrase") is not None
+    lines = path.read_text().splitlines()
+    raw = base64.b64decode("".join(lines[1:-1]))
+    many = raw.replace((400).to_bytes(4, "big"), (1 << 31).to_bytes(4, "big"), 1)
+    text = "\n".join([lines[0], base64.b64encode(many).decode(), lines[-1]])
+    with pytest.raises(KeyImportError, match=r"private_key wants 2147483648 rounds of bcrypt.*ssh-keygen -p -a 100"):
+        keys.load_key(text, None, ask=lambda *_: pytest.fail("nobody should be asked"))
+    hidden = raw.replace(b"\0\0\0\x18\0\0\0\x10", b"\0\x7f\0\x18\0\0\0\x10", 1)  # the number where it is not looked for
+    with pytest.raises(KeyImportError, match="not a private key"):
+        keys.load_key("\n".join([lines[0], base64.b64encode(hidden).decode(), lines[-1]]), "phrase")
+
+
 @pytest.mark.parametrize(
     "scheme", ["PBE-SHA1-3DES", "PBE-MD5-DES", "PBE-SHA1-RC4-128", "-v2 des", "-traditional des", "-traditional seed"]
 )
