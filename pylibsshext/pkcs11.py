@@ -79,13 +79,17 @@ class Uri(NamedTuple):
         path, _, query = text[len(URI_SCHEME) :].partition("?")
         found = {}
         for part in [*filter(None, path.split(";")), *filter(None, query.split("&"))]:
-            name, _, value = part.partition("=")
-            found[name] = unquote_to_bytes(value)
+            attribute, _, value = part.partition("=")
+            found[attribute] = unquote_to_bytes(value)
+        name = URI_SCHEME + ";".join(part for part in path.split(";") if not part.startswith("pin-value="))
         unknown = set(found) - {"token", "object", "id", "type", "module-path", "pin-value"}
         if unknown or found.get("type", b"private") not in (b"private", b"public"):
-            raise KeyImportError(f"{URI_SCHEME}{path}: of a PKCS#11 URI token, object, id, module-path and pin-value are known")
-        module, pin = (found[name].decode() if name in found else None for name in ("module-path", "pin-value"))
-        return cls(f"{URI_SCHEME}{path}", found.get("token"), found.get("object"), found.get("id"), module, pin)
+            raise KeyImportError(f"{name}: of a PKCS#11 URI token, object, id, module-path and pin-value are known")
+        try:
+            module, pin = (found[one].decode() if one in found else None for one in ("module-path", "pin-value"))
+        except UnicodeDecodeError:
+            raise KeyImportError(f"{name}: what is percent-encoded there is no text") from None
+        return cls(name, found.get("token"), found.get("object"), found.get("id"), module, pin)
 
 
 class _TokenInfo(ctypes.Structure):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import binascii
 import os
 import socket
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -117,6 +118,7 @@ class Session:
         self._environment: dict[str, str] = {}
         self._forwarded_agent: str | None = None
         self._kept: list[Any] = []
+        self._connecting = threading.Lock()
         self._core = self._new_core()
         if host is not None:
             kwargs["host"] = host
@@ -225,6 +227,16 @@ class Session:
         """
         options.warn_unknown(kwargs)
         given = {name: value for name, value in kwargs.items() if value is not None}
+        if not self._connecting.acquire(blocking=False):
+            raise LibsshSessionException(
+                "ssh connect failed: the session is being connected already, in another thread or a callback"
+            )
+        try:
+            self._connect(given)
+        finally:
+            self._connecting.release()
+
+    def _connect(self, given: Mapping[str, Any]) -> None:
         if self.is_connected:
             raise LibsshSessionException("ssh connect failed: the session is connected already")
         self._renew()

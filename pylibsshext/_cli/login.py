@@ -8,7 +8,6 @@ from getpass import getpass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AuthenticationError
-from ..keys import is_encrypted
 from ..policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ class AskPolicy(MissingHostKeyPolicy):
 def connect(session: Session, user: str | None, host: str, arguments: argparse.Namespace) -> None:
     """Connect *session*, with the options of the command line."""
     asks = has_terminal()
+    replies = _Replies()
     session.set_missing_host_key_policy(AutoAddPolicy if arguments.accept_new else AskPolicy if asks else RejectPolicy)
     given = {
         "host": host,
@@ -48,9 +48,8 @@ def connect(session: Session, user: str | None, host: str, arguments: argparse.N
         "config_file": arguments.config,
         "knownhosts": arguments.known_hosts,
         "identities": [arguments.identity] if arguments.identity else None,
-        "private_key_password": _passphrase(arguments.identity) if arguments.identity and asks else None,
         "kbdint_callback": _answer if asks else None,
-        "prompt_callback": _reply if asks else None,
+        "prompt_callback": replies if asks else None,
         "timeout": arguments.timeout,
         "server_alive_interval": arguments.timeout,
     }
@@ -61,6 +60,7 @@ def connect(session: Session, user: str | None, host: str, arguments: argparse.N
             if not asks or "password" not in exc.methods_left:
                 raise
             failure = exc
+            replies.keep(any(": accepted, " in attempt for attempt in exc.attempts))
         else:
             return
     raise failure
@@ -96,15 +96,19 @@ def _answer(name: str, instruction: str, prompts: Prompts) -> list[str]:
     return [_ask(prompt) if echo else getpass(prompt) for prompt, echo in prompts]
 
 
-def _reply(question: str, secret: bool) -> str:
-    return getpass(question) if secret else _ask(question)
+class _Replies:
+    """Passphrases and PINs, typed when a key is tried: once, for a token is locked after a few wrong PINs."""
 
+    def __init__(self) -> None:
+        self._typed: dict[str, str | None] = {}
 
-def _passphrase(identity: str) -> str | None:
-    path = os.path.expanduser(identity)
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read()
-    except OSError:
-        return None  # the login tells
-    return getpass(f"Passphrase for {path}: ") if is_encrypted(text) else None
+    def __call__(self, question: str, secret: bool) -> str | None:
+        """Ask, unless that was asked before."""
+        if question not in self._typed:
+            self._typed[question] = getpass(question) if secret else _ask(question)
+        return self._typed[question]
+
+    def keep(self, good: bool) -> None:
+        """Give what was typed so far to the next login, too; if it was no *good*, nothing, and do not ask again."""
+        if not good:
+            self._typed = dict.fromkeys(self._typed)

@@ -287,3 +287,26 @@ def test_a_password_and_an_unknown_host_are_asked_for(command, place):
     assert command.host.password not in terminal.said
     assert (place / "far/small").read_bytes() == b"small"
     assert (place / "nobody").read_text()
+
+
+def test_a_passphrase_is_asked_for_once(command, place, lab):
+    """A wrong one is told, and not asked for again with the passwords that follow; neither is echoed."""
+    locked = place / "locked"
+    locked.write_bytes(lab.key.read_bytes())
+    locked.chmod(0o600)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "open sesame", "-f", locked], check=True, capture_output=True)
+    terminal = command.at_terminal("put", "-i", locked, "small", f"HOST:{place}/far", login=False)
+    terminal.wait_for(f"Passphrase for {locked}: ")
+    terminal.type("open sesame\n")
+    assert terminal.end() == 0, terminal.said
+    assert (place / "far/small").read_bytes() == b"small"
+    terminal = command.at_terminal("get", "-i", locked, f"HOST:{place}/small", "far/again", login=False)
+    terminal.wait_for(f"Passphrase for {locked}: ")
+    terminal.type("sesame open\n")
+    for _ in range(4):  # the server's own question, then three passwords
+        terminal.wait_for(r"assword: $")
+        terminal.said = terminal.said.replace("assword: ", "")
+        terminal.type("wrong\n")
+    assert terminal.end() == 255, terminal.said
+    assert terminal.said.count("Passphrase for") == 1
+    assert "sesame" not in terminal.said

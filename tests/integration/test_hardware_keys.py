@@ -23,6 +23,7 @@ from tests.lab.works import works
 
 from . import mux_lab
 from .playbooks.conftest import bare_ansible, collections_path  # noqa: F401 - fixtures
+from .playbooks.test_failures import answered
 from .test_cli_transfers import ENVIRONMENT, Terminal
 
 PIN = "1234"
@@ -261,6 +262,8 @@ def test_token_that_fails(host, connect, tokens, monkeypatch, tmp_path):
         f"pkcs11:serial=1?{module}&pin-value=98765": "of a PKCS#11 URI token, object, id",
         "pkcs11:token=lab?pin-value=98765": "set pkcs11_provider to the token's library",
         f"pkcs11:?module-path={tmp_path}/none.so": "none.so cannot be used",
+        "pkcs11:token=lab;pin-value=98765": "publickey: pkcs11:token=lab: set pkcs11_provider",
+        f"pkcs11:token=lab?{module}&pin-value=98765%ff": "pkcs11:token=lab: what is percent-encoded there is no text",
     }.items():
         with pytest.raises(AuthenticationError, match=text) as caught:
             connect(host, private_key=None, identities=[uri])
@@ -365,6 +368,40 @@ def test_playbook(host, bare_ansible, keys, provider, tokens, agent, lab, tmp_pa
         outcome = bare_ansible.play(TASKS, quiet=False)
     assert outcome.rc == 0, outcome.text
     assert f"Touch the security key to log in with {keys / 'ecdsa-sk'}" in outcome.words
+
+
+@pytest.mark.parametrize("persist", [0, 30])
+def test_a_tokens_pin_that_is_typed_at_a_playbooks_terminal(host, bare_ansible, tokens, persist):  # noqa: F811 - as above
+    """Ansible's own prompt asks for it, also when the holder logs in."""
+    bare_ansible.environment |= tokens[0]
+    about = {"ansible_libssh_look_for_keys": False, "ansible_libssh_agent": False, "ansible_libssh_persist": persist}
+    uri = f"pkcs11:token=lab;object=lab%20rsa?module-path={SOFTHSM}"
+    bare_ansible.add(host, ansible_private_key_file=uri, **about)
+    status, shown = answered(bare_ansible, "- raw: echo in\n", "asks: PIN of the token lab:", PIN)
+    assert status == 0, shown
+
+
+def test_files_are_copied_with_a_typed_pin(host, tokens, tmp_path):
+    """`get` asks for the PIN of the token that -i names, and does not show it; a wrong one is asked for once."""
+    (tmp_path / "near").write_text("near")
+    uri = f"pkcs11:token=lab;object=lab%20rsa?module-path={SOFTHSM}"
+    options = ["-P", host.port, "-F", "none", "--known-hosts", host.known_hosts_file, "-i", uri]
+    words = [*options, f"{host.user}@{host.address}:{tmp_path}/near", tmp_path / "far"]
+    argv = [sys.executable, "-m", "pylibsshext", "get", *map(str, words)]
+    environment = {**ENVIRONMENT, **tokens[0], "HOME": str(tmp_path)}
+    terminal = Terminal(argv, tmp_path, environment)
+    terminal.wait_for("PIN of the token lab: ")
+    terminal.type(f"{PIN}\n")
+    assert terminal.end() == 0, terminal.said
+    assert (tmp_path / "far").read_text() == "near"
+    assert f"lab: {PIN}" not in terminal.said
+    terminal = Terminal(argv, tmp_path, environment)
+    terminal.wait_for("PIN of the token lab: ")
+    terminal.type("98765\n")
+    terminal.wait_for("assword: ")
+    terminal.type("\x03")
+    assert terminal.end() == 130, terminal.said
+    assert terminal.said.count("PIN of the token") == 1
 
 
 def test_the_doctor_asks_for_a_pin(host, tokens, tmp_path):

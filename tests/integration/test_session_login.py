@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import threading
 
 import pytest
 
@@ -192,6 +193,32 @@ def test_callback_that_raises(bad_server, connect):
 
     with pytest.raises(ZeroDivisionError):
         connect(host, private_key=None, kbdint_callback=answer)
+
+
+def test_a_second_connect_meanwhile(bad_server, sshd):
+    """While a login goes on another thread's connect, and a callback's, is an error that leaves the first alone."""
+    host = bad_server(factors=("keyboard-interactive",))
+    told = []
+
+    def connect_again():
+        with pytest.raises(LibsshSessionException) as caught:
+            session.connect(**login(sshd))
+        told.append(str(caught.value))
+
+    def answer(_name, _instruction, prompts):
+        connect_again()
+        thread = threading.Thread(target=connect_again)
+        thread.start()
+        thread.join(20)
+        return [host.password] * len(prompts)
+
+    with Session() as session:
+        session.connect(**login(host, private_key=None, kbdint_callback=answer))
+        assert session.exec_command("echo in").stdout == b"in\n"
+        session.close()
+        session.connect(**login(sshd))
+        assert session.exec_command("echo in").stdout == b"in\n"
+    assert told == ["ssh connect failed: the session is being connected already, in another thread or a callback"] * 2
 
 
 def test_auth_timeout(relay, sshd, connect, soon):
