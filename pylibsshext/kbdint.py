@@ -87,9 +87,15 @@ class Answers:
         open_ones = [prompt for prompt, answer in zip(prompts, found) if answer is None]
         if not open_ones:
             return found
+        texts = [prompt for prompt, _ in open_ones]
         if self._callback is None:
-            raise LibsshSessionException(_unanswered([prompt for prompt, _ in open_ones], again, instruction))
-        replies = self._callback(name, instruction, open_ones)
+            raise LibsshSessionException(_unanswered(texts, again, instruction))
+        try:
+            replies = self._callback(name, instruction, open_ones)
+        except LibsshSessionException as exc:  # nobody is there to answer, which is not all that there is to say
+            if again or _wants_new_password(texts):
+                raise type(exc)(_unanswered(texts, again, instruction)) from exc
+            raise
         if not isinstance(replies, (list, tuple)):
             raise TypeError(f"kbdint_callback must return a list of answers, not {type(replies).__name__}")
         if len(replies) != len(open_ones):
@@ -115,10 +121,14 @@ class Answers:
         return bool(self._password) and not other and not _NEW_PASSWORD.search(prompt) and not _ONE_TIME.search(prompt)
 
 
+def _wants_new_password(prompts: Sequence[str]) -> bool:
+    return any(_NEW_PASSWORD.search(prompt) for prompt in prompts)
+
+
 def _unanswered(prompts: list[str], again: list[str], instruction: str) -> str:
     """Return what is wrong when nobody answers *prompts*, of which some come *again*."""
     texts = [prompt.strip() for prompt in prompts]
-    if any(_NEW_PASSWORD.search(prompt) for prompt in prompts):
+    if _wants_new_password(prompts):
         why = f" ({' '.join(instruction.split())})" if instruction.strip() else ""
         return f"the server wants the password to be changed: it asks {texts}{why}"
     if again:

@@ -78,6 +78,22 @@ def test_a_new_password_is_wanted(prompt):
     assert kbdint.Answers("s3cret", table={"(?i)new|re-": "n3w"})("", "", prompts(prompt)) == ["n3w"]
 
 
+def test_a_callback_with_nobody_to_ask():
+    """That the password is wrong, or has to be changed, is told all the same; of any other question the callback's word stands."""
+
+    def nobody(_name, _instruction, left):
+        raise LibsshSessionException(f"nobody is here to answer {left[0][0]!r}")
+
+    answer = kbdint.Answers("s3cret", callback=nobody)
+    with pytest.raises(LibsshSessionException, match="the server wants the password to be changed: it asks .'New password:'"):
+        answer("", "", prompts("New password:"))
+    with pytest.raises(LibsshSessionException, match="nobody is here to answer 'Colour[?]'"):
+        answer("", "", prompts("Colour?", echo=True))
+    assert answer("", "", prompts("Password:")) == ["s3cret"]
+    with pytest.raises(LibsshSessionException, match="the answer was wrong: the server asks .'Password:'. again"):
+        answer("", "", prompts("Password:"))
+
+
 def test_a_callback_that_answers_too_little():
     """Each question needs an answer."""
     with pytest.raises(LibsshSessionException, match="2 prompts got 1 answers"):

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import re
 import subprocess
 
 import pytest
 
+from tests.integration.test_login_chains import PAM_OATH
 from tests.lab import agents, servers
 from tests.lab.fixtures import missing, new_hosts
 
@@ -38,6 +41,13 @@ Match User ansible
 Match User nopw
     AuthenticationMethods publickey,keyboard-interactive
 """
+# The second server: three factors, the last of them a code, which is good once for each user.
+CODES = """
+MaxAuthTries 9
+Match User root,ansible
+    AuthenticationMethods publickey,publickey,keyboard-interactive
+"""
+SECRET = b"12345678901234567890"
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +57,8 @@ def material(tmp_path_factory):
     for name in ("ca", "certified", "expired", "others", *(f"stranger{i}" for i in range(7))):
         servers.make_key(path / name)
     servers.make_key(path / "locked", "rsa", passphrase="open sesame")
+    (path / "elsewhere").write_bytes((path / "certified").read_bytes())
+    (path / "elsewhere").chmod(0o600)
     (path / "ca.pub").chmod(0o644)
     validity = {"certified": ("root", "+1h"), "expired": ("root", "20200101:20200102"), "others": ("alice", "+1h")}
     for name, (principal, when) in validity.items():
@@ -100,6 +112,10 @@ def test_every_way(bare_ansible: Ansible, server, material, agent, lab):
         "second": {"private_key_file": str(material / "stranger0"), "identities": [str(lab.key)]},
         "otheragent": {"agent": True, "identity_agent": agent, "private_key_file": pub},
         "password": {"password": password},
+        "certificatefile": {
+            "private_key_file": str(material / "elsewhere"),
+            "certificate_file": [str(material / "certified-cert.pub")],
+        },
         "beside": {"private_key_file": str(material / "certified")},
         "incertificatefile": certified | {"certificate": certificate},
         "passwordfirst": {"password": password, "private_key": key, "preferred_authentications": "password,publickey"},
@@ -166,3 +182,52 @@ def test_questions_on_a_terminal(bare_ansible: Ansible, server, material, lab, w
     status, shown = answered(bare_ansible, "- raw: id -un\n", question, answer)
     assert status == 0, shown
     assert f"{user}@127.0.0.1:{server.port} asks:" in " ".join(shown.split())
+
+
+@pytest.fixture
+def with_codes(new_sshd, material):
+    """A server that asks for a one-time code besides two keys; the password of one user has expired."""
+    if not any(map(os.path.exists, PAM_OATH)):
+        missing("libpam-oath")
+    host = new_sshd(sshd_config=CODES, authorized_keys=(material / "ca.pub").read_text())
+    users = host.directory / "users.oath"
+    users.write_text("".join(f"HOTP/T30/6 {user} - {SECRET.hex()}\n" for user in ("root", "ansible")))
+    users.chmod(0o600)
+    oath = f"auth [success=done default=die] pam_oath.so usersfile={users} window=20 digits=6\n"
+    rules = f"auth [success=1 default=ignore] pam_succeed_if.so quiet user = nopw\n{oath}auth required pam_unix.so nodelay\n"
+    (host.directory / "etc/pam.d/sshd").write_text(f"{rules}account required pam_unix.so\npassword required pam_unix.so\n")
+    shadow = host.directory / "etc/shadow"
+    shadow.write_text(re.sub(r"(?m)^(nopw:[^:]*):\d+:", r"\1:0:", shadow.read_text()))
+    return host
+
+
+def test_codes_and_three_factors(bare_ansible: Ansible, with_codes, material, lab):
+    """One-time codes from a vaulted secret, the last of three factors; what is missing of them; a password that has expired."""
+    totp = {"keyboard_interactive_answers": {"One-time": {"totp": base64.b32encode(SECRET).decode()}}}
+    two = {"private_key_file": str(lab.key), "identities": [str(material / "ca")]}
+    code = r"nobody is here to answer .One-time password"
+    for persist, user in ((0, "root"), (30, "ansible")):
+        for name, variables in {
+            "three": {"user": user, "expect": user, **two, **totp},
+            "twoofthree": {
+                "private_key_file": str(lab.key),
+                **totp,
+                "refused": ["more is wanted .methods left: publickey", "The server accepts: publickey\\."],
+            },
+            "nocode": two | {"refused": [code, "ansible_libssh_keyboard_interactive_answers|ansible_password"]},
+            "wrongsecret": two
+            | {
+                "keyboard_interactive_answers": {"One-time": {"totp": "no base32!"}},
+                "refused": ["the secret for one-time codes is not base32"],
+            },
+            "expiredpassword": {
+                "user": "nopw",
+                "password": with_codes.password,
+                "preferred_authentications": ["keyboard-interactive"],
+                "refused": ["the server wants the password to be changed: it asks .'New password:'", "have it set there"],
+            },
+        }.items():
+            add(bare_ansible, with_codes, f"{name}{persist}", persist=persist, **variables)
+    outcome = bare_ansible.play(TASKS, "--forks", "4", quiet=False)
+    assert outcome.rc == 0, outcome.text
+    assert with_codes.password not in outcome.text
