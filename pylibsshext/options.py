@@ -151,10 +151,11 @@ def apply(core: _core.Session, name: str, value: Any) -> None:
         try:
             core.set_option(number, value, name)
         except LibsshSessionException as exc:
-            zone = os.fsdecode(value).partition("%")[2] if name == "host" else ""
-            if not zone:
+            if name != "host":
                 raise
-            raise LibsshConnectionError(f"setting host failed: there is no network interface {zone} here") from exc
+            host, _, zone = os.fsdecode(value).partition("%")
+            why = f"there is no network interface {zone} here" if zone else f"{host!r} is no host name"
+            raise LibsshConnectionError(f"setting host failed: {why}") from exc
 
 
 def _compression(value: Any) -> Any:
@@ -169,14 +170,35 @@ def _compression(value: Any) -> Any:
 
 
 def _without_patterns(core: _core.Session, name: str, text: str) -> str:
-    """Return a list where names stand for patterns behind a ``-``, which OpenSSH knows and libssh passes over."""
+    """Return a list where names stand for patterns, which OpenSSH knows and libssh passes over."""
     like = "hostkeys" if name == "publickey_accepted_algorithms" else name  # which libssh does not tell
-    usual = core.get_text(numbers(like)[0]) if text[:1] == "-" and set("*?") & set(text) else None
+    usual = core.get_text(numbers(like)[0]) if set("*?") & set(text) else None
     if usual is None:
         return text
-    patterns = text[1:].split(",")
-    gone = [one for one in usual.split(",") if any(ssh_config.matches(pattern, one) for pattern in patterns)]
-    return f"-{','.join(gone)}" if gone else usual
+    sign = text[0] if text[0] in "+-^" else ""
+    there = [*usual.split(","), *LEGACY[name].split(",")]
+    patterns = text[len(sign) :].split(",")
+    found = dict.fromkeys(one for pattern in patterns for one in there if ssh_config.matches(pattern, one))
+    return f"{sign}{','.join(found)}" if found else usual if sign else text
+
+
+def is_supported(name: str, value: Any) -> bool:
+    """Return whether libssh takes a list of algorithms, of which it must have one."""
+    core = _core.Session(lambda _level, _text: None)
+    try:
+        apply(core, name, value)
+    except LibsshSessionException:
+        return False
+    finally:
+        core.close()
+    return True
+
+
+def unsupported(name: str, value: Any) -> list[str]:
+    """Return which names in a list of algorithms this libssh does not have: it goes without them, if there are others."""
+    if not isinstance(value, (str, bytes)) or name not in LEGACY or os.fsdecode(value).startswith("-"):
+        return []
+    return [one for one in os.fsdecode(value).lstrip("+^").split(",") if not is_supported(name, one)]
 
 
 def preferred_first(ciphers: str) -> str:

@@ -27,6 +27,7 @@ POINTLESS = {
     "xauthlocation",
 }  # fmt: skip
 
+_ALGORITHMS = {"key_exchange_algorithms", "hostkeys", "publickey_accepted_algorithms", "ciphers", "macs"}
 _WAYS = ("fd", "proxycommand", "proxy_jump", "proxy", "unix_socket")
 
 # The methods that a word of their own can switch off.
@@ -44,10 +45,7 @@ def from_config(config: Config) -> dict[str, Any]:
     for word in config.words():
         if word in _MEANINGS:
             keyword, meaning = _MEANINGS[word]
-            try:
-                found[keyword] = meaning(config, word)
-            except (ValueError, KeyError) as exc:
-                raise ssh_config.ConfigError(f"reading the ssh configuration failed: {word} {config.raw(word)}: {exc}") from exc
+            found[keyword] = _meant(config, word, meaning)
     found.update(_rekeying(config))
     allowed = _methods(config)
     if allowed is not None:
@@ -55,11 +53,42 @@ def from_config(config: Config) -> dict[str, Any]:
     return {keyword: value for keyword, value in found.items() if value is not None}
 
 
+def _meant(config: Config, word: str, meaning: Callable[[Config, str], Any]) -> Any:
+    try:
+        return meaning(config, word)
+    except (ValueError, KeyError) as exc:
+        raise ssh_config.ConfigError(f"reading the ssh configuration failed: {word} {config.raw(word)}: {exc}") from exc
+
+
 def unhonoured(lines: Iterable[str]) -> list[str]:
     """Return those of some lines of ssh_config that a session can do nothing about."""
+    lines = list(lines)
     known = {*_MEANINGS, *_METHODS, *POINTLESS, *ssh_config.OWN, "preferredauthentications", "rekeylimit"}
+    excused = next((ssh_config.split(line)[1].lower() for line in lines if _word(line) == "ignoreunknown"), "")
     # A default that is asked for is honoured by doing nothing.
-    return [line for line in lines if _word(line) not in known and not _is_default(line)]
+    return [
+        line for line in lines if not (_word(line) in known or _is_default(line) or ssh_config.in_list(excused, _word(line)))
+    ]
+
+
+def unsupported(explicit: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return which algorithms keywords and their ``ssh_options`` ask for that this libssh does not have: keyword → names."""
+    asked = {name: value for name, value in explicit.items() if name in _ALGORITHMS}
+    lines = [line for line in explicit.get("ssh_options") or () if _MEANINGS.get(_word(line), ("",))[0] in _ALGORITHMS]
+    if not asked and not lines:
+        return {}
+    from . import options  # not above: who only asks what is honoured, for each task of Ansible's, needs no libssh
+
+    config = ssh_config.Config("")
+    config.read(lines, [])
+    asked = {**from_config(config), **asked}
+    return {name: names for name, value in asked.items() if (names := options.unsupported(name, value))}
+
+
+def unattended(lines: Iterable[str]) -> bool:
+    """Return whether some lines of ssh_config say that nobody is to be asked anything (BatchMode)."""
+    said = [ssh_config.split(line)[1].lower() for line in lines if _word(line) == "batchmode"][:1]
+    return said in (["yes"], ["true"])
 
 
 def combined(found: Mapping[str, Any], explicit: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,6 +122,8 @@ def _is_default(line: str) -> bool:
 # Values with which words that are not honoured change nothing.
 _DEFAULTS = {
     "forwardx11": ("no", "false"),
+    "protocol": ("2",),
+    "useroaming": ("no", "false"),
     "hostbasedauthentication": ("no", "false"),
     "nohostauthenticationforlocalhost": ("no", "false"),
     "stdinnull": ("no", "false"),
@@ -116,8 +147,22 @@ def _flag(config: Config, word: str) -> bool:
     return ssh_config.YES[value]
 
 
+def _is_on(config: Config, word: str) -> bool:
+    # How a signature is bound to the session's host key: libssh does not do that.
+    return (word, config.get(word)) in (("pubkeyauthentication", "unbound"), ("pubkeyauthentication", "host-bound")) or _flag(
+        config, word
+    )
+
+
 def _number(config: Config, word: str) -> int:
     return int(config.get(word) or "")
+
+
+def _port(config: Config, word: str) -> int:
+    number = _number(config, word)
+    if not 0 < number < 65536:
+        raise ValueError("it is no port")
+    return number
 
 
 def seconds(config: Config, word: str) -> int | None:
@@ -212,7 +257,7 @@ def _in_seconds(text: str) -> int:
 def _methods(config: Config) -> list[str] | None:
     """Return the methods to log in with, in order; None where nothing is said about them."""
     preferred = config.get("preferredauthentications")
-    off = {method for word, method in _METHODS.items() if config.get(word) is not None and not _flag(config, word)}
+    off = {method for word, method in _METHODS.items() if config.get(word) is not None and not _meant(config, word, _is_on)}
     if "gssapi-with-mic" in off:
         off.add("gssapi-keyex")
     if preferred is None and not off:
@@ -247,7 +292,7 @@ _MEANINGS: dict[str, tuple[str, Callable[[Config, str], Any]]] = {
     "kexalgorithms": ("key_exchange_algorithms", _text),
     "macs": ("macs", _text),
     "pkcs11provider": ("pkcs11_provider", _text),
-    "port": ("port", _number),
+    "port": ("port", _port),
     "proxycommand": ("proxycommand", _command),
     "proxyjump": ("proxy_jump", _jump),
     "proxyusefdpass": ("proxy_use_fdpass", _flag),

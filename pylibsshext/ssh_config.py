@@ -146,7 +146,7 @@ class Config:
     def _renamed(self, name: str, cname: str | None) -> str:
         """Return the name that a CNAME leads to, if it may be followed."""
         target = (cname or "").rstrip(".").lower()
-        allowed = any(_in_list(source, name) and _in_list(leads, target) for source, leads in self._cnames())
+        allowed = any(in_list(source, name) and in_list(leads, target) for source, leads in self._cnames())
         return target if target and allowed else name
 
     def _choice(self, word: str, values: Mapping[str, bool], default: bool = False) -> bool:
@@ -321,7 +321,7 @@ class Config:
         }
         if criterion in subjects:
             lower = criterion in {"host", "originalhost"}
-            return _in_list(argument.lower() if lower else argument, subjects[criterion]())
+            return in_list(argument.lower() if lower else argument, subjects[criterion]())
         if criterion in {"canonical", "final"}:
             return self._final
         if criterion == "all":
@@ -428,7 +428,7 @@ def _any(patterns: Sequence[str], name: str) -> bool:
     return any(wildcard(pattern.encode("utf-8", "surrogateescape"), subject) for pattern in patterns)
 
 
-def _in_list(patterns: str, name: str) -> bool:
+def in_list(patterns: str, name: str) -> bool:
     """Match a comma-separated list; a pattern with ``!`` that matches makes it no match."""
     found = False
     for pattern in patterns.split(","):

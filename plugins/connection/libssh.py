@@ -1104,6 +1104,7 @@ class Connection(ConnectionBase):
                 display.warning(
                     "use_persistent_connections has no effect on ansible.netcommon.libssh: set ansible_libssh_persist instead"
                 )
+            self._warn_of_algorithms()
             with self._ansible_errors("connect"):
                 self._session = self._open_session()
                 self._report_session()
@@ -1174,6 +1175,12 @@ class Connection(ConnectionBase):
             display.warning(f"ansible.netcommon.libssh can't honour this of ssh_args, and goes without it: {ignored}")
         return _connection_options.merged({**options, "ssh_options": arguments.lines}, arguments.options)
 
+    def _warn_of_algorithms(self) -> None:
+        """Name the algorithms that are asked for and that the library does not have: it goes without them, if there are others."""
+        keywords = _connection_options.connect_keywords(self._wanted)
+        for keyword, names in self._library.settings.unsupported(keywords).items():
+            display.warning(f"ansible.netcommon.libssh does not have {', '.join(names)} ({keyword}), and goes without")
+
     @property
     def _host(self) -> str:
         """The host's name for the log."""
@@ -1202,19 +1209,20 @@ class Connection(ConnectionBase):
 
     def _ask(self, question: str) -> str:
         """Ask on the terminal; without one the answer is empty."""
-        try:
-            answer = display.prompt_until(question)
-        except (AnsiblePromptNoninteractive, AnsiblePromptInterrupt):
-            return ""
-        return str(to_text(answer)).strip()
+        return (self._prompt(question) or "").strip()
 
     def _answer(self, question: str, secret: bool) -> str | None:
         """Have a question of the login answered on the terminal; None if there is none."""
+        return self._prompt(f"{_connection_options.destination(self._wanted)} asks: {question}", secret)
+
+    def _prompt(self, question: str, secret: bool = False) -> str | None:
+        """Put a question to the user, if there is one who wants to be asked."""
+        if self._library.settings.unattended(self._wanted["ssh_options"]):
+            return None
         try:
-            answer = display.prompt_until(f"{_connection_options.destination(self._wanted)} asks: {question}", private=secret)
+            return str(to_text(display.prompt_until(question, private=secret)))
         except (AnsiblePromptNoninteractive, AnsiblePromptInterrupt):
             return None
-        return str(to_text(answer))
 
     def _notify(self, message: str) -> None:
         """Tell the user what to do."""

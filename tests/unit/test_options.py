@@ -11,6 +11,9 @@ from pylibsshext import _core, options, session
 from pylibsshext.errors import LibsshSessionException
 from pylibsshext.session import Session
 
+newer_than_0_10 = pytest.mark.skipif(
+    _core.LIBSSH_VERSION.startswith("0.10."), reason="libssh 0.10 does not tell its lists, nor change them"
+)
 NAMES_OF_1_4_0 = [
     "fd",
     "host",
@@ -104,6 +107,26 @@ def test_values_that_are_none(name, value):
     """What makes no sense is an exception, at once."""
     with pytest.raises((LibsshSessionException, TypeError, ValueError, OverflowError)):
         Session().set_ssh_options(name, value)
+
+
+@newer_than_0_10
+@pytest.mark.parametrize(
+    ("name", "value", "there", "gone"),
+    [
+        ("hostkeys", "+ssh-*", "ssh-rsa", "nothing"),
+        ("hostkeys", "ecdsa-*", "ecdsa-sha2-nistp256", "ssh-ed25519"),
+        ("ciphers", "-aes*", "chacha20-poly1305@openssh.com", "aes128-ctr"),
+        ("publickey_accepted_algorithms", "-*cert*", "ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com"),
+        ("macs", "+nothing-*", "hmac-sha2-256", "nothing-*"),
+    ],
+)
+def test_patterns_in_lists_of_algorithms(name, value, there, gone):
+    """Patterns stand for the algorithms that there are, behind each sign."""
+    one = Session()
+    one.set_ssh_options(name, value)
+    names = one.get_ssh_options(name).split(",")
+    assert there in names
+    assert gone not in names
 
 
 def test_warn_unknown():

@@ -45,6 +45,7 @@ def resolve(*lines, **explicit):
         ("SetEnv A=1 B='2 3' A=4", {"set_env": {"A": "1", "B": "2 3"}}),
         ("PreferredAuthentications publickey,hostbased,nonsense,password", {"preferred_authentications": ["publickey", "hostbased", "password"]}),
         ("PubkeyAuthentication no", {"preferred_authentications": ["password", "hostbased", "keyboard-interactive", "gssapi-keyex", "gssapi-with-mic"]}),
+        ("PubkeyAuthentication host-bound", {}),
         ("IdentityAgent none", {"agent": False}),
         ("IdentityAgent /x/%h", {"agent": "/x/h"}),
         ("AddressFamily inet6", {"address_family": "inet6"}),
@@ -60,7 +61,17 @@ def test_meanings(monkeypatch, line, keywords):
 
 @pytest.mark.parametrize(
     "line",
-    ["Compression perhaps", "ConnectTimeout soon", "SetEnv A", "ConnectionAttempts x", "ProxyJump %x", "RekeyLimit much"],
+    [
+        "Compression perhaps",
+        "ConnectTimeout soon",
+        "SetEnv A",
+        "ConnectionAttempts x",
+        "Port 0",
+        "Port 65536",
+        "ProxyJump %x",
+        "PubkeyAuthentication perhaps",
+        "RekeyLimit much",
+    ],
 )
 def test_values_that_make_no_sense(line):
     """The word and its value are named."""
@@ -99,8 +110,27 @@ def test_unhonoured():
         "RekeyLimit 1G",
         "Nonsense x",
         "ServerAliveInterval 3",
+        "Protocol 2",
+        "IgnoreUnknown UseKeychain,Odd*",
+        "UseKeychain yes",
+        "OddWord x",
     ]
     assert settings.unhonoured(lines) == ["LocalForward 1 h:2", "ForwardX11=yes", "Nonsense x"]
+
+
+def test_unattended():
+    """BatchMode asks nothing, and the first one counts."""
+    assert settings.unattended(["Port 1", "BatchMode=yes", "BatchMode no"])
+    assert not settings.unattended(["BatchMode no", "BatchMode yes"])
+    assert not settings.unattended([])
+
+
+def test_unsupported():
+    """Algorithms that are asked for in vain are named, by keywords and by lines."""
+    lines = ["HostKeyAlgorithms +ssh-rsa,ssh-dss", "Ciphers ^nonsense", "MACs -nonsense", "Port 22"]
+    explicit = {"ssh_options": lines, "ciphers": "aes256-ctr,aes-256", "compression": True, "host": "h"}
+    assert settings.unsupported(explicit) == {"hostkeys": ["ssh-dss"], "ciphers": ["aes-256"]}
+    assert settings.unsupported({"host": "h", "ssh_options": ["Port 22"]}) == {}
 
 
 def test_environment(monkeypatch):

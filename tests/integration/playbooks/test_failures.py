@@ -220,6 +220,15 @@ def read_until(terminal: int, enough, typed: bytes = b"", timeout: float = 30) -
     return shown
 
 
+def test_nobody_is_asked_in_batch_mode(ansible: Ansible, tmp_path):
+    """BatchMode: an unknown host is refused on a terminal, too, without a question."""
+    ansible.hosts["h"] |= {"ansible_libssh_known_hosts_file": str(tmp_path / "none"), "ansible_ssh_args": "-o BatchMode=yes"}
+    status, shown = answered(ansible, "- raw: id\n", "PLAY RECAP", "")
+    assert status != 0
+    assert "Are you sure" not in shown
+    assert "Host is unknown" in " ".join(shown.split())
+
+
 # Time and death
 
 

@@ -42,9 +42,10 @@ def test_ssh_arguments(ansible: Ansible, sshd):
         "ansible_ssh_common_args": f"-o User={sshd.user}",
     }
     ansible.passes("- raw: id -un\n  register: result\n  failed_when: result.stdout | trim != '" + sshd.user + "'\n")
-    ansible.hosts["h"]["ansible_ssh_extra_args"] = "-L 1:there:2"
+    ansible.hosts["h"]["ansible_ssh_extra_args"] = "-L 1:there:2 -o HostKeyAlgorithms=+ssh-rsa,ssh-dss"
     outcome = ansible.passes("- raw: id\n", quiet=False)
     assert "can't honour this of ssh_args, and goes without it: -L 1:there:2" in outcome.words
+    assert "libssh does not have ssh-dss (hostkeys), and goes without" in outcome.words
 
 
 def test_proxy_command(ansible: Ansible, sshd):
