@@ -57,6 +57,14 @@ _BY_TEXT = {
         r"through the jump host .* error \(1\)": (
             "Let the jump host pass connections on: AllowTcpForwarding, PermitOpen and DisableForwarding in its sshd_config."
         ),
+        "verify server hostkey signature": (
+            "Most likely the host has an RSA key that is shorter than ansible_libssh_rsa_min_size (RequiredRSASize) wants, or than 1024 bits: "
+            "have it make a longer one, or one of another type. If that is not it, somebody changes what the two sides say."
+        ),
+        "checking the host key for revocation": "Check ansible_libssh_revoked_host_keys_file (RevokedHostKeys): as long as it can't be read no key is trusted.",
+        "reading the known hosts file": "Make the file readable, or name others in ansible_libssh_known_hosts_file.",
+        "reading the (ssh )?configuration|^reading .* line \\d+ failed": "Mend that line, or name another file in ansible_libssh_config_file (none: no file at all).",
+        "^ssh connect failed: a proxy is|proxy's port": "Check ansible_libssh_proxy.",
         "^ssh connect failed: timed out": (
             "The server takes connections and does not go on from there. Check ansible_port, look into its log, or raise the timeout "
             "(-T, ansible_ssh_timeout; ansible_libssh_banner_timeout where it is set)."
@@ -69,6 +77,9 @@ _BY_TEXT = {
         ),
     }.items()
 }
+# A setting that makes no sense, as the library names it.
+_SETTING = re.compile(r"^setting (\w+) failed|^(\w+): ")
+
 # What attempts to log in say: all that are found count.
 _OF_ATTEMPTS = {
     "there is no ticket": "Get a ticket with kinit; klist shows those there are.",
@@ -90,9 +101,13 @@ _HOP = " A jump host takes its own user, password, private_key_file, host_key an
 
 
 def advice(error: BaseException, host: str, port: int) -> str:
-    """Return what to do about *error*, in a sentence or more, "" if its own text must do."""
-    found = _advice(error, str(error), host, port)
-    return found + _HOP if str(error).startswith(_OF_HOP) else found
+    """Return what to do about *error* of a connection to *host*, in a sentence or more, "" if its own text must do."""
+    if isinstance(error, HostKeyError) and error.host:
+        host, port = error.host, error.port or 22  # a jump host's, maybe
+    text = str(error)
+    if text.startswith(_OF_HOP):
+        return _advice(error, text.partition(": ")[2], host, port) + _HOP
+    return _advice(error, text, host, port)
 
 
 def _advice(error: BaseException, text: str, host: str, port: int) -> str:
@@ -109,6 +124,9 @@ def _advice(error: BaseException, text: str, host: str, port: int) -> str:
     found = next((cure for pattern, cure in _BY_TEXT.items() if pattern.search(text)), None)
     if found is not None:
         return found.format(host=host, port=port)
+    named = _SETTING.match(text)
+    if named and (named[1] or named[2]) in VARIABLES:
+        return f"Check {VARIABLES[named[1] or named[2]]}."
     if isinstance(error, HostKeyError) and not error.fingerprint:
         return ""  # a file cannot be read, and the text says which
     for kind in type(error).__mro__:

@@ -55,6 +55,8 @@ class Watched(Visitor):
         self.given = given
         self.tap: Tap | None = None
         self.files: list[str] | None = None
+        self.settings: Mapping[str, Any] = {}
+        """What the keywords and the files come to."""
         self.way = ""
         """What is between here and the host, "" for nothing."""
         self.addresses: list[str] | None = None
@@ -67,7 +69,7 @@ class Watched(Visitor):
 
     def _configure(self, given: Mapping[str, Any]) -> None:
         super()._configure(given)
-        self.files = settings.config_files(given)
+        self.files, self.settings = settings.config_files(given), given
         self.way = _way(given)
 
     def _socket(self, given: Mapping[str, Any], deadline: float, hop: Hop | None = None) -> socket.socket:
@@ -134,7 +136,12 @@ def _way(given: Mapping[str, Any]) -> str:
         return f"the Unix socket {given['unix_socket']}"
     if given.get("proxycommand", "none") != "none":
         return f"the ProxyCommand {given['proxycommand']!r}"
-    return f"the proxy {proxies.Proxy.parse(given['proxy'])}" if given.get("proxy") else ""
+    if not given.get("proxy"):
+        return ""
+    try:
+        return f"the proxy {proxies.Proxy.parse(given['proxy'])}"
+    except ValueError:
+        return "the proxy"  # what is wrong with it comes out when it is used
 
 
 def _name_of_peer(sock: socket.socket) -> str:

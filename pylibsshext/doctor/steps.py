@@ -10,14 +10,13 @@ import base64
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Callable, cast
 
-from .. import _core, hostkeys, options
+from .. import hostkeys, options
 from ..advice import TURNED_AWAY, advice
 from ..errors import (
     AuthenticationError,
     HostKeyChangedError,
     HostKeyError,
     LibsshException,
-    LibsshSessionException,
     LibsshSessionTimeout,
 )
 from ..variables import SECRETS, VARIABLES
@@ -79,9 +78,13 @@ def configuration(session: Watched, error: LibsshException | None) -> Finding | 
         return failed("configuration", session, error)
     files = ", ".join(session.files) or "no ssh_config file"
     way = f"by {session.way}" if session.way else "directly"
-    return Finding(
-        "configuration", True, f"{session.target}, {way} ({files})", details={"files": session.files, "way": session.way}
-    )
+    notes = [
+        f"{VARIABLES[keyword]}: libssh does not have {', '.join(names)}, and goes without"
+        for keyword in options.LEGACY
+        if (names := options.unsupported(keyword, session.settings.get(keyword)))
+    ]
+    details = {"files": session.files, "way": session.way}
+    return Finding("configuration", True, f"{session.target}, {way} ({files})", notes, details)
 
 
 def name(session: Watched, error: LibsshException | None) -> Finding | None:
@@ -116,14 +119,19 @@ def _no_banner(session: Watched, error: LibsshException | None, said: list[str])
     """Return what is known of a peer that does not say what an SSH server says, and what to do."""
     if any(words in line for line in said for words in _OPENSSH_REFUSES):
         return f"the server takes no connection now: it says {said[-1]!a}", TURNED_AWAY
+    by_command = session.way.startswith("the ProxyCommand")
     if any(said):
-        return f"this is no SSH server: it says {said[0][:60]!a}", "Check ansible_port: another service listens there."
+        look = f"{VARIABLES['proxycommand']}: run it by hand" if by_command else "ansible_port: another service listens there"
+        return f"this is no SSH server: it says {said[0][:60]!a}", f"Check {look}."
     if isinstance(error, LibsshSessionTimeout):
+        if by_command:
+            cure = f"Check {VARIABLES['proxycommand']}: run it by hand; for one that is only slow raise ansible_ssh_timeout."
+            return "the ProxyCommand says nothing", cure
         return (
             "the other end accepts the connection and then says nothing",
             "Check ansible_port, and whether the server is overloaded; for one that is only slow raise ansible_ssh_timeout.",
         )
-    if session.way.startswith("the ProxyCommand"):
+    if by_command:
         return str(error), ""
     end = session.tap.failure if session.tap is not None else ""
     return f"the other end ends the connection before it says anything{f' ({end})' if end else ''}", TURNED_AWAY
@@ -157,10 +165,12 @@ def _nothing_in_common(
     cures = []
     for one in missing:
         label, keyword = _LISTS[one]
-        usable = [algorithm for algorithm in theirs[one] if _is_supported(keyword, algorithm)]
+        usable = [algorithm for algorithm in theirs[one] if options.is_supported(keyword, algorithm)]
         if usable:
             added = f"+{','.join(usable)}"  # which libssh 0.10 does not know
-            finding.inventory[VARIABLES[keyword]] = added if _is_supported(keyword, added) else ",".join([*ours[one], *usable])
+            finding.inventory[VARIABLES[keyword]] = (
+                added if options.is_supported(keyword, added) else ",".join([*ours[one], *usable])
+            )
             cures.append(f"Set {VARIABLES[keyword]}: what the server has is off here unless it is asked for.")
         else:
             cures.append(f"This build of libssh has no {label} of the server's: that needs newer software.")
@@ -180,18 +190,6 @@ def _offers(ours: wire.Algorithms, theirs: wire.Algorithms, names: list[str]) ->
             label += " from the server"
         notes += [f"{label}, ours: {', '.join(ours[one])}", f"{label}, the server's: {', '.join(theirs[one])}"]
     return notes
-
-
-def _is_supported(keyword: str, algorithm: str) -> bool:
-    """Whether libssh takes an algorithm when it is asked for."""
-    core = _core.Session(lambda _level, _text: None)
-    try:
-        options.apply(core, keyword, algorithm)
-    except LibsshSessionException:
-        return False
-    finally:
-        core.close()
-    return True
 
 
 def host_key(session: Watched, error: LibsshException | None) -> Finding | None:
@@ -286,10 +284,7 @@ STEPS: tuple[Step, ...] = (
 
 def failed(step: str, session: Watched, error: Exception | None, text: str = "", cure: str = "") -> Finding:
     """Return the finding that *error* is: its text, and its advice or, where there is none, the text that must do."""
-    if isinstance(error, HostKeyError) and error.host:
-        host, port = error.host, error.port or 22  # a jump host's, maybe
-    else:
-        host, port = session.get_ssh_options("host") or "", session.port or 22
+    host, port = session.get_ssh_options("host") or "", session.port or 22
     cure = cure or (advice(error, host, port) if error is not None else "") or str(error)
     return Finding(step, False, text or str(error), cure=cure)
 

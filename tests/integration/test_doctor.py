@@ -250,11 +250,12 @@ def test_failures_of_the_client(sshd, tmp_path, case, step, cures):
 
 
 def assert_cure(report, step, cures):
-    """The last finding is *step*, not ok; it and what follows it in the report has all of *cures*."""
+    """The last finding is *step*, not ok; it, what to do and what is to be set has all of *cures*."""
     last = report.findings[-1]
     assert (last.step, last.ok, report.ok) == (step, False, False)
     text = report.to_text(10_000)
-    ending = text[text.index("FAILED") :]
+    told, _, inventory = text[text.index("FAILED") :].partition("In the inventory:")
+    ending = "\n".join([told, *(line for line in inventory.splitlines() if line.endswith("  # to be set"))])
     assert "What to do:" in ending
     for cure in cures:
         assert cure in ending
@@ -415,6 +416,16 @@ def test_options_of_ssh(doctor, sshd):
     assert f"-o Port={sshd.port} -o 'User {sshd.user}'" in variables["ansible_ssh_common_args"]
 
 
+def test_algorithms_that_libssh_lacks(sshd):
+    """What is asked for in vain is named; the others do."""
+    report = examine(**keywords(sshd, hostkeys="+ssh-dss", ciphers="^nonsense,aes192-ctr"))
+    assert report.ok
+    notes = " ".join(steps(report)["configuration"].notes)
+    assert "ansible_libssh_hostkeys: libssh does not have ssh-dss" in notes
+    assert "ansible_libssh_ciphers: libssh does not have nonsense" in notes
+    assert steps(report)["algorithms"].details["chosen"]["cipher_out"] == "aes192-ctr"
+
+
 def test_jump_host(sshd, new_sshd):
     """The way through another host is told; a jump host that is not known is where the way ends."""
     hop = {"host": sshd.address, "port": sshd.port, "user": sshd.user, "knownhosts": str(sshd.known_hosts_file)}
@@ -430,9 +441,9 @@ def test_jump_host(sshd, new_sshd):
 class Ways:
     """What the failing ways below are made of."""
 
-    def __init__(self, sshd, jumper, new_sshd, proxy_server, dead_address, relay, tmp_path):
+    def __init__(self, sshd, jumper, new_sshd, bad_server, proxy_server, dead_address, relay, tmp_path):
         self.sshd, self.jumper, self.tmp = sshd, jumper, tmp_path
-        self.new_sshd, self.proxy_server, self.relay = new_sshd, proxy_server, relay
+        self.new_sshd, self.bad_server, self.proxy_server, self.relay = new_sshd, bad_server, proxy_server, relay
         self.dead = dict(zip(("host", "port"), dead_address))
 
     def hop(self, **more):
@@ -442,6 +453,33 @@ class Ways:
     def behind(self, *hops, **more):
         """Return the keywords for a host behind jump hosts."""
         return keywords(self.sshd, **{"proxy_jump": list(hops), **more})
+
+    def behind_bad(self, limit=1.5, **behaviour):
+        """Return the keywords for a host behind a jump host that misbehaves, or what is none."""
+        bad = self.bad_server(**behaviour)
+        return self.behind({**through(bad), "identities": [str(bad.key)], "timeout": limit})
+
+    def certified(self, *options, authority="authority"):
+        """Return the keywords for a host that shows a certificate, where the authority of a name is on record."""
+        line = servers.make_key(self.tmp / "authority")
+        known = line if authority == "authority" else servers.make_key(self.tmp / authority)
+        host = self.new_sshd(sshd_config=f"HostCertificate {self.tmp}/host-cert.pub")
+        (self.tmp / "host.pub").write_bytes((host.directory / "ssh_host_ed25519_key.pub").read_bytes())
+        sign = ["ssh-keygen", "-q", "-s", self.tmp / "authority", "-h", "-I", "h", *options, self.tmp / "host.pub"]
+        subprocess.run(sign, check=True)
+        host.restart()
+        (self.tmp / "known").write_text(f"@cert-authority * {known}\n")
+        return keywords(host, knownhosts=str(self.tmp / "known"))
+
+    def other_key(self, host):
+        """Return a known hosts file with another key of the host's."""
+        (self.tmp / "known").write_text(f"[{host.address}]:{host.port} {servers.make_key(self.tmp / 'other')}\n")
+        return str(self.tmp / "known")
+
+    def configured(self, *lines):
+        """Return the keywords for a host with an ssh_config file of these lines."""
+        (self.tmp / "config").write_text("".join(f"{line}\n" for line in lines))
+        return keywords(self.sshd, config_file=str(self.tmp / "config"))
 
     def by(self, scheme, login="", port=0, **about):
         """Return the keywords for a host behind a proxy, by default one of our own."""
@@ -468,9 +506,9 @@ def jumper(lab):
 
 
 @pytest.fixture
-def ways(sshd, jumper, new_sshd, proxy_server, dead_address, relay, tmp_path):
+def ways(sshd, jumper, new_sshd, bad_server, proxy_server, dead_address, relay, tmp_path):
     """Make ways that fail."""
-    made = Ways(sshd, jumper, new_sshd, proxy_server, dead_address, relay, tmp_path)
+    made = Ways(sshd, jumper, new_sshd, bad_server, proxy_server, dead_address, relay, tmp_path)
     yield made
     if hasattr(made, "listener"):
         made.listener.close()
@@ -483,7 +521,7 @@ PROXIES = {
     for scheme in ("socks5", "socks5h", "http")
     for name, (way, cures) in {
         "without a login": (lambda w, s=scheme: w.by(s, user=ME), ["user name and password in ansible_libssh_proxy"]),
-        "wrong login": (lambda w, s=scheme: w.by(s, "me:x@", user=ME), ["user name and password in ansible_libssh_proxy", "me:{{ vault_proxy_password }}@"]),
+        "wrong login": (lambda w, s=scheme: w.by(s, "me:x@", user=ME), ["user name and password in ansible_libssh_proxy"]),
         "refuses": (lambda w, s=scheme: w.by(s, reply=5), ["can't connect to", "reached from the proxy"]),
         "hangs": (lambda w, s=scheme: w.by(s, port=w.silent()) | {"timeout": 1}, ["ansible_libssh_proxy, whether the proxy hangs"]),
         "closed port": (lambda w, s=scheme: w.by(s, port=1), ["ansible_libssh_proxy, and that the proxy runs"]),
@@ -491,6 +529,8 @@ PROXIES = {
     }.items()
 }  # fmt: skip
 OTHERS = {
+    "no proxy": (lambda w: keywords(w.sshd, proxy="ftp://me:canary@x"), "connection", ["Check ansible_libssh_proxy"]),
+    "no such cipher anywhere": (lambda w: keywords(w.sshd, ciphers="rot13"), "configuration", ["Check ansible_libssh_ciphers"]),
     "no Unix socket": (
         lambda w: keywords(w.sshd, unix_socket=str(w.tmp / "none")),
         "connection",
@@ -545,6 +585,101 @@ OTHERS = {
         lambda w: w.behind(w.hop(), port=1),
         "connection",
         ["through the jump host", "ansible_host and ansible_port: the host must be reached from the jump host"],
+    ),
+    "hop 1 has no such name": (
+        lambda w: w.behind(w.hop(host="nowhere.invalid")),
+        "connection",
+        ["at the jump host", "nowhere.invalid", "Check the name in ansible_host", "its mapping in ansible_libssh_proxy_jump"],
+    ),
+    "hop 1 has changed its key": (
+        lambda w: w.behind(w.hop(knownhosts=w.other_key(w.jumper))),
+        "connection",
+        ["at the jump host", "HAS CHANGED", "{tmp}/known:1", "ssh-keygen -f {tmp}/known -R '[{host}]:{jumper}'"],
+    ),
+    "hop 1 says nothing": (
+        lambda w: w.behind_bad(greeting="silent"),
+        "connection",
+        ["at the jump host", "does not go on from there", "ansible_libssh_banner_timeout", "its mapping in"],
+    ),
+    "hop 1 hangs up": (
+        lambda w: w.behind_bad(greeting="close"),
+        "connection",
+        ["at the jump host", "MaxStartups", "its mapping in"],
+    ),
+    "hop 1 is no SSH server": (
+        lambda w: w.behind_bad(greeting="http"),
+        "connection",
+        ["at the jump host", "Check ansible_port", "its mapping in"],
+    ),
+    "hop 1 has old ciphers": (
+        lambda w: w.behind_bad(9, listen={"encryption_algs": ["aes128-cbc"]}),
+        "connection",
+        ["at the jump host", "server [aes128-cbc]", "Set ansible_libssh_ciphers", "its mapping in"],
+    ),
+    "hop 2 is a black hole": (
+        lambda w: w.behind(w.hop(), {**w.dead, "timeout": 1}),
+        "connection",
+        ["through the jump host", "timed out", "the host must be reached from the jump host"],
+    ),
+    "no such proxy command": (
+        lambda w: keywords(w.sshd, proxycommand="/no/such/program %h"),
+        "banner",
+        ["exit status 127", "ansible_libssh_proxy_command"],
+    ),
+    "a proxy command that says nothing": (
+        lambda w: keywords(w.sshd, proxycommand="sleep 20", timeout=1),
+        "banner",
+        ["ansible_libssh_proxy_command", "ansible_ssh_timeout"],
+    ),
+    "a proxy command that says something else": (
+        lambda w: keywords(w.sshd, proxycommand="echo Bad Gateway; sleep 20", timeout=1),
+        "banner",
+        ["Bad Gateway", "ansible_libssh_proxy_command"],
+    ),
+    "a name for the shell": (
+        lambda w: keywords(w.sshd, host="h;id", proxycommand="true %h"),
+        "configuration",
+        ["'h;id' is no host name", "Check ansible_host"],
+    ),
+    "a bad line of ssh_config": (
+        lambda w: w.configured("Port 22", "Match nonsense"),
+        "configuration",
+        ["{tmp}/config line 2", "nonsense"],
+    ),
+    "a bad value of ssh_config": (
+        lambda w: w.configured("ServerAliveInterval soon"),
+        "configuration",
+        ["serveraliveinterval soon", "it is not a time"],
+    ),
+    "no such host key algorithm": (
+        lambda w: keywords(w.sshd, hostkeys="ecdsa-sha2-nistp256"),
+        "algorithms",
+        ["nothing in common for host key", "host key, the server's: ssh-ed25519", "ansible_libssh_hostkeys", "+ssh-ed25519"],
+    ),
+    "no such compression": (
+        lambda w: keywords(w.new_sshd(sshd_config="Compression no"), compression="zlib"),
+        "algorithms",
+        ["nothing in common for compression", "ansible_libssh_compression"],
+    ),
+    "a short RSA key of the host": (
+        lambda w: keywords(w.new_sshd(host_keys=("rsa",)), rsa_min_size=8192),
+        "algorithms",
+        ["ansible_libssh_rsa_min_size"],
+    ),
+    "an expired host certificate": (
+        lambda w: w.certified("-V", "20200101:20200102"),
+        "host key",
+        ["it expired on 2020-01-0", "Sign the host's key anew"],
+    ),
+    "a host certificate for another": (
+        lambda w: w.certified("-n", "other.example"),
+        "host key",
+        ["it is for other.example, not for {host}", "Sign the host's key anew", "ansible_libssh_host_key_alias"],
+    ),
+    "a host certificate of another authority": (
+        lambda w: w.certified(authority="other"),
+        "host key",
+        ["which is not known", "ssh-keyscan"],
     ),
     "half-open from the start": (lambda w: w.cut(0), "banner", ["then says nothing", "ansible_port", "ansible_ssh_timeout"]),
     "line cut in the key exchange": (lambda w: w.cut(1500), "algorithms", ["disconnected", "look at its log"]),

@@ -645,7 +645,7 @@ def test_smallest_rsa_key(new_sshd, connect):
     """A host key with fewer bits than are wanted is refused."""
     host = new_sshd(host_keys=("rsa",))
     assert connect(host, rsa_min_size=2048).is_connected
-    with pytest.raises(LibsshSessionException):
+    with pytest.raises(LibsshSessionException, match="verify server hostkey signature"):
         connect(host, rsa_min_size=8192)
 
 
