@@ -176,7 +176,7 @@ def _without_patterns(core: _core.Session, name: str, text: str) -> str:
     if usual is None:
         return text
     sign = text[0] if text[0] in "+-^" else ""
-    there = [*usual.split(","), *LEGACY[name].split(",")]
+    there = usual.split(",") if sign == "-" else [*usual.split(","), *LEGACY[name].split(",")]
     patterns = text[len(sign) :].split(",")
     found = dict.fromkeys(one for pattern in patterns for one in there if ssh_config.matches(pattern, one))
     return f"{sign}{','.join(found)}" if found else usual if sign else text
