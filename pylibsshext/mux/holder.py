@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import errno
 import os
 import resource
 import select
@@ -20,6 +21,7 @@ from .protocol import MuxUnavailable, Wire
 from .service import Service
 
 _TICK = 1.0  # seconds between two looks after idle sessions
+_PAUSE = 0.1  # seconds until the next try, when there are no descriptors left for a client
 _GRACE = 2.0  # seconds without a session or a client, after which nothing is left to wait for
 
 
@@ -114,13 +116,20 @@ class Holder:
     def _let_in(self) -> bool:
         try:
             sock, _ = self._listener.accept()
-        except OSError:
-            return False  # who wanted to come in is gone, or there are too many
+        except OSError as exc:
+            if exc.errno in (errno.EMFILE, errno.ENFILE):  # who wants to come in waits, and the listener stays ready
+                time.sleep(_PAUSE)
+            return False
         sock.setblocking(True)
         with self._counting:
             self._clients += 1
         # Not by a Thread, here and in `job`: its start() waits until the new thread runs, and there is one for each task of Ansible's.
-        _thread.start_new_thread(self._serve, (sock,))
+        try:
+            _thread.start_new_thread(self._serve, (sock,))
+        except (RuntimeError, MemoryError):  # there are too many; those who are here stay
+            sock.close()
+            with self._counting:
+                self._clients -= 1
         return True
 
     def _serve(self, sock: socket.socket) -> None:

@@ -202,7 +202,10 @@ class Pool:
             if held.leases and not freed:
                 held.capacity = max(1, held.open)
             again = freed or held.leases > 0
+            ended = held.retired and held.idle
             self._changed.notify_all()
+        if ended:
+            self._end(held)
         return again
 
     def release(self, held: Held, opened: bool = True) -> None:
@@ -213,7 +216,7 @@ class Pool:
             held.used = time.monotonic()
             if opened and held.one_channel:
                 self._withdraw(held)
-            ended = held.retired and not held.leases
+            ended = held.retired and held.idle
             self._changed.notify_all()
         if ended:
             self._end(held)
@@ -221,10 +224,10 @@ class Pool:
             self._watch(held)
 
     def retire(self, held: Held) -> None:
-        """Let nobody else use a session; it ends with its last channel, or now."""
+        """Let nobody else use a session; it ends with its last channel that a client has, or now."""
         with self._changed:
             self._withdraw(held)
-            ended = not held.leases
+            ended = held.idle
             self._changed.notify_all()
         if ended:
             self._end(held)

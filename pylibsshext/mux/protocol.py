@@ -124,7 +124,7 @@ class Wire:
                     received = array.array("i")
                     received.frombytes(packed[: len(packed) - len(packed) % received.itemsize])
                     fds.extend(received)
-            if not got or flags & socket.MSG_CTRUNC:
+            if not got or flags & socket.MSG_CTRUNC or len(fds) > MOST_FDS:
                 raise HangUp("the connection holder closed the connection")
             done += got
         view.release()

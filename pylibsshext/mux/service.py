@@ -210,6 +210,7 @@ class Service:
 
     def _do_start(self, message: Message) -> None:
         """Open a channel and start a command, a shell or a subsystem on it."""
+        stdout, stderr = message.fds
         held, channel = self._with_slot(lambda held: (held, held.session.new_channel()))
         try:
             self._request(channel, message)
@@ -217,7 +218,6 @@ class Service:
             channel.close()
             self._pool.release(held)
             raise
-        stdout, stderr = message.fds
         message.fds.clear()
         self._job = Run(self._pool, held, channel, self._wire, stdout, stderr)
         with contextlib.suppress(HangUp):  # noticed next, when this thread reads again, and the channel is closed
@@ -321,9 +321,11 @@ class Service:
     def _transfer(self, message: Message, way: transfer.Way, counted: Callable[[int], tuple[int, int]]) -> None:
         from .._sftp.local import Opened  # which commands have no use for
 
+        (fd,) = message.fds
+        local = Opened(fd, message.data["name"])
         held, sftp, stack = self._lease_sftp()
-        local = Opened(message.fds.pop(), message.data["name"])
-        stack.callback(os.close, local.fd)
+        message.fds.clear()
+        stack.callback(os.close, fd)
 
         def move(progress: transfer.Progress) -> dict[str, Any]:
             with stack:

@@ -8,7 +8,6 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Callable
 
-from ..errors import LibsshException
 from .protocol import HangUp, Wire, pack_error
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Transfer:
             answer = self._move(self._progress)
         except Gone:
             return
-        except (LibsshException, OSError) as exc:
+        except Exception as exc:  # noqa: BLE001 - told to the client, who waits for it
             answer = {"error": pack_error(exc)}
         with contextlib.suppress(HangUp):
             self._wire.send(answer)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The connection holder under hardship: clients that break the rules, no descriptors, no threads, a process that stands still."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from pylibsshext.errors import LibsshChannelTimeout, LibsshException
+from pylibsshext.mux import command, start
+from pylibsshext.mux.client import greet
+from pylibsshext.mux.protocol import HangUp
+
+from . import mux_lab
+from .test_mux import connected, directory, listed, wait_for  # noqa: F401 - a fixture
+
+
+@pytest.fixture
+def holder(sshd, directory):  # noqa: F811
+    """The process of a holder that has a session with the server."""
+    session = connected(sshd)
+    assert session.exec_command("true").returncode == 0
+    (pid,) = mux_lab.pids(directory)
+    return pid
+
+
+def introduced(session):
+    """A connection to the holder that may ask for anything on that session."""
+    wire = start.connect(create=False)
+    greet(wire)
+    session.ask(wire, {"do": "session", **session._about()})
+    return wire
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_request_without_its_descriptors_takes_no_slot(sshd, holder):
+    """Requests that lack what they need are refused, and leave nothing open on the session."""
+    session = connected(sshd)
+    wire = introduced(session)
+    for request in ({"do": "start", "kind": "exec", "env": []}, {"do": "put", "name": "x"}, {"do": "get"}, {"do": "stdin"}):
+        wire.send(request, b"true")
+        if request["do"] != "stdin":
+            assert "error" in wire.receive(10).data
+    wire.close()
+    wait_for(lambda: [one["channels"] for one in listed()] == [0])
+
+
+def test_more_descriptors_than_a_message_has_are_not_collected(sshd, holder):
+    """Who sends descriptors with each byte is hung up on before the holder has none left."""
+    wire = start.connect(create=False)
+    greet(wire)
+    before = len(os.listdir(f"/proc/{holder}/fd"))
+    with pytest.raises((HangUp, BrokenPipeError)):
+        for byte in b"\0\0\0\xff\0\0\0\0" + b" " * 200:
+            wire._sock.sendmsg([bytes([byte])], [(1, 1, (0).to_bytes(4, "little") * 3)])
+            time.sleep(0.001)
+        wire.receive(5)
+        wire.receive(5)
+    wire.close()
+    wait_for(lambda: len(os.listdir(f"/proc/{holder}/fd")) <= before)
+
+
+def limited(pid, kind, most):
+    """Set a limit of a process, and return what it was."""
+    return resource.prlimit(pid, kind, (most, resource.prlimit(pid, kind)[1]))
+
+
+def test_no_descriptors_left(sshd, holder):
+    """A holder that can't let anybody in does not spin, keeps what it has, and goes on when there are descriptors again."""
+    session = connected(sshd)
+    before = limited(holder, resource.RLIMIT_NOFILE, 4)
+    waiting = start.connect(create=False)
+    used = cpu_seconds(holder)
+    time.sleep(1.5)
+    assert cpu_seconds(holder) - used < 0.3
+    resource.prlimit(holder, resource.RLIMIT_NOFILE, before)
+    greet(waiting)
+    waiting.close()
+    assert session.exec_command("printf 42").stdout == b"42"
+    assert connected(sshd).reused
+
+
+def test_no_threads_left(sshd, holder):
+    """A client that can't be served is hung up on, and the holder and its sessions stay."""
+    size = int(Path(f"/proc/{holder}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    before = limited(holder, resource.RLIMIT_AS, size + (1 << 20))
+    wires = [start.connect(create=False) for _ in range(8)]
+    with pytest.raises(LibsshException):
+        for wire in wires:
+            try:
+                greet(wire)
+            except HangUp as exc:
+                raise LibsshException("hung up") from exc
+    resource.prlimit(holder, resource.RLIMIT_AS, before)
+    for wire in wires:
+        wire.close()
+    assert connected(sshd).reused
+    assert connected(sshd).exec_command("printf 42").stdout == b"42"
+
+
+def test_a_reset_ends_kept_channels(new_sshd, holder):
+    """A channel that was put aside does not hold a session that was reset."""
+    host = new_sshd()
+    session = connected(host)
+    shell = session.new_channel()
+    shell.request_exec("cat")
+    session.keep(shell, "cli")
+    assert session.reset()
+    wait_for(lambda: not host.connections(), 5)
+
+
+def test_a_holder_that_stands_still_ends_a_command_in_its_time(sshd, holder):
+    """A stopped holder costs a command its time-out and nothing more; set going again it works as before."""
+    session = connected(sshd)
+    os.kill(holder, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(LibsshChannelTimeout, match="timed out"):
+            session.exec_command("true", timeout=1)
+        assert time.monotonic() - began < 2
+    finally:
+        os.kill(holder, signal.SIGCONT)
+    assert connected(sshd).exec_command("printf 42").stdout == b"42"
+
+
+def test_stop_while_a_command_runs(sshd, holder, directory):  # noqa: F811
+    """A command of a holder that is stopped fails; it is not taken for done."""
+    with connected(sshd).new_channel() as channel:
+        channel.request_exec("echo out; sleep 60")
+        assert channel.read() == b"out\n"
+        with command.holders() as wires:
+            assert command.ask(wires[0], do="stop")["stopped"]
+        with pytest.raises(LibsshException):
+            channel.communicate()
+    assert mux_lab.gone(directory)
+
+
+def test_a_server_that_dies_under_fifty_channels(new_sshd, directory):  # noqa: F811
+    """All of its commands fail at once, none is taken for done, and the holder has nothing left of them."""
+    host = new_sshd(sshd_config="MaxSessions 100")
+    session = connected(host)
+    channels = [session.new_channel() for _ in range(50)]
+    for channel in channels:
+        channel.request_exec("echo out; sleep 60")
+        assert channel.read() == b"out\n"
+    host.kill_connections()
+    for channel in channels:
+        with pytest.raises(LibsshException):
+            channel.communicate(timeout=10)
+    (pid,) = mux_lab.pids(directory)
+    used = cpu_seconds(pid)
+    assert session.exec_command("printf 42").stdout == b"42"
+    time.sleep(0.5)
+    assert cpu_seconds(pid) - used < 0.3
+    assert [one["channels"] for one in listed()] == [0]
