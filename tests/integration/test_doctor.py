@@ -184,6 +184,34 @@ def wrong_passphrase(sshd, tmp):
     return keywords(sshd, identities=[str(tmp / "key")], private_key_password="sesame close")
 
 
+def no_passphrase(sshd, tmp):
+    """Nobody gives the key file's passphrase."""
+    servers.make_key(tmp / "key", passphrase="open sesame")
+    return keywords(sshd, identities=[str(tmp / "key")])
+
+
+def no_such_key_in_the_agent(sshd, tmp):
+    """The agent does not have the key whose public half is named."""
+    servers.make_key(tmp / "key")
+    return keywords(sshd, identities=[str(tmp / "key.pub")], agent=False)
+
+
+def wrong_secret(sshd, _tmp):
+    """What one-time codes are to be computed from is no secret for that."""
+    return keywords(sshd, identities=[], agent=False, kbdint_answers={"(?i)pass": {"totp": "no base32!"}})
+
+
+def no_certificate(sshd, tmp):
+    """The certificate that is named cannot be read."""
+    (tmp / "cert.pub").write_text("ssh-ed25519 AAAA")
+    return keywords(sshd, identities=[], agent=False, certificate_file=str(tmp / "cert.pub"))
+
+
+def method_that_is_left_out(sshd, _tmp):
+    """The only method that may be used is one that the server does not have."""
+    return keywords(sshd, preferred_authentications=["hostbased", "gssapi-with-mic"])
+
+
 def no_key_file(sshd, tmp):
     """There is no such file."""
     return keywords(sshd, identities=[str(tmp / "nothing")])
@@ -232,6 +260,11 @@ def garbage_key(sshd, _tmp):
         (wrong_password, "login", ["ansible_password", "ansible_user"]),
         (wrong_key, "login", ["ansible_private_key_file", "{tmp}/key SHA256:"]),
         (wrong_passphrase, "login", ["ansible_private_key_passphrase", "wrong passphrase"]),
+        (no_passphrase, "login", ["ansible_private_key_passphrase", "no passphrase was given"]),
+        (no_such_key_in_the_agent, "login", ["ansible_libssh_agent", "there is no agent that could hold this key"]),
+        (wrong_secret, "login", ["ansible_libssh_keyboard_interactive_answers", "not base32"]),
+        (no_certificate, "login", ["{tmp}/cert.pub is not a certificate", "ansible_private_key_file"]),
+        (method_that_is_left_out, "login", ["ansible_libssh_preferred_authentications"]),
         (no_key_file, "login", ["ansible_private_key_file", "{tmp}/nothing"]),
         (nothing_to_log_in_with, "login", ["ansible_private_key_file", "ansible_password"]),
         (no_such_name, "name", ["ansible_host"]),

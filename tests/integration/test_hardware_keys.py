@@ -335,6 +335,8 @@ def test_playbook(host, bare_ansible, keys, provider, tokens, agent, lab, tmp_pa
     agents.load(agent, lab.key)
     bare_ansible.environment |= {**tokens[0], "SSH_AUTH_SOCK": agent, "LAB_PIN": PIN}
     token = {"ansible_ssh_pkcs11_provider": SOFTHSM}
+    hop = f"ssh -F none -o BatchMode=yes -o IdentityFile=none -o UserKnownHostsFile={host.known_hosts_file}"
+    hop += f" -p {host.port} {host.user}@{host.address} echo there"
     for name, variables in {
         "securitykey": {
             "ansible_private_key_file": str(keys / "ecdsa-sk"),
@@ -353,7 +355,7 @@ def test_playbook(host, bare_ansible, keys, provider, tokens, agent, lab, tmp_pa
             "ansible_libssh_identities": ["pkcs11:"],
             "expect": "nobody is here to give the PIN of the token lab",
         },
-        "forwarding": {"ansible_libssh_forward_agent": True, "command": "ssh-add -l", "expect": "SHA256:"},
+        "forwarding": {"ansible_libssh_forward_agent": True, "command": hop, "expect": "^there"},
         "notforwarding": {"command": "echo $SSH_AUTH_SOCK-", "expect": "^-"},
     }.items():
         base = {
