@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +20,7 @@ _NEW_PASSWORD = re.compile(r"\b(new|retype|re-enter|repeat)\b.*\bpass(word|phras
 _ONE_TIME = re.compile(r"\b(code|otp|token|one-time|verification|challenge|response|factor)\b", re.IGNORECASE)
 _TOTP_STEP = 30  # seconds, RFC 6238's default, as are SHA-1 and RFC 4226's six digits
 _TOTP_DIGITS = 6
+_BASE32 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567abcdefghijklmnopqrstuvwxyz"  # the place of each, modulo 32, is its value
 
 
 def login(core: _core.Session, answer: Callback, deadline: Callable[[], float | None]) -> int:
@@ -140,17 +139,26 @@ def totp(secret: str | bytes | bytearray, moment: float | None = None) -> str:
     """Return the one-time code (RFC 6238) of a base32 *secret* at *moment*, seconds since 1970, now by default."""
     import hmac  # whose libraries take a while to load
 
-    text = (
-        (bytes(secret).decode("ascii", "replace") if isinstance(secret, (bytes, bytearray)) else str(secret))
-        .replace(" ", "")
-        .upper()
-    )
-    try:
-        key = base64.b32decode(text + "=" * (-len(text) % 8))
-    except binascii.Error:
-        raise LibsshSessionException("the secret for one-time codes is not base32") from None
+    key = _base32(secret)
     counter = int(time.time() if moment is None else moment) // _TOTP_STEP
     digest = hmac.digest(key, counter.to_bytes(8, "big"), "sha1")
+    key[:] = bytes(len(key))
     offset = digest[-1] & 15
     number = int.from_bytes(digest[offset : offset + 4], "big") & 0x7FFFFFFF
     return str(number % 10**_TOTP_DIGITS).zfill(_TOTP_DIGITS)
+
+
+def _base32(text: str | bytes | bytearray) -> bytearray:
+    """Decode (RFC 4648 section 6) what people copy, with spaces and in any case; but for the result nothing of it stays in memory."""
+    found, bits, value = bytearray(), 0, 0
+    for letter in str(text).encode() if isinstance(text, str) else text:
+        if letter in b" =":
+            continue
+        digit = _BASE32.find(letter)
+        if digit < 0:
+            raise LibsshSessionException("the secret for one-time codes is not base32")
+        value, bits = (value << 5 | digit % 32) & 0xFFF, bits + 5
+        if bits >= 8:
+            bits -= 8
+            found.append(value >> bits & 0xFF)
+    return found

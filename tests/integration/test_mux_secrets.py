@@ -14,6 +14,7 @@ import pytest
 
 from pylibsshext import errors
 from pylibsshext.mux.client import MuxSession
+from tests.lab.bad import Round
 
 from . import mux_lab
 from .test_mux import keywords
@@ -93,6 +94,17 @@ def test_answers_are_forgotten(new_sshd, remembered):
         typed.connect(**keywords(host, kbdint_callback=lambda *_: [host.password], **by_answers))
         assert typed.exec_command("id -un").stdout == b"ansible\n"
         assert remembered(right=host.password.encode(), other=CANARY.encode()) == set()
+
+
+def test_the_secret_of_one_time_codes_is_forgotten(bad_server, remembered):
+    """Neither the text that authenticators take nor the key that it stands for is left."""
+    host = bad_server(factors=("keyboard-interactive",), rounds=(Round((("Code: ", False, "one that it is not"),)),))
+    key = CANARY.encode()
+    secret = base64.b32encode(key).decode().rstrip("=")
+    with MuxSession(30) as session:
+        with pytest.raises(errors.AuthenticationError, match="keyboard-interactive: denied|asks .'Code:'. again"):
+            session.connect(**keywords(host, identities=None, kbdint_answers={"Code": {"totp": secret}}))
+        assert remembered(text=secret.encode(), key=key) == set()
 
 
 def test_a_typed_passphrase_is_forgotten(new_sshd, remembered, tmp_path):
