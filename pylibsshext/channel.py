@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .session import Session
 
-SSH_EOF = -127
+SSH_EOF: int = -127
 """What `Channel.poll` returns at the end of the stream (libssh's SSH_EOF)."""
 # Some devices end the output and then wait for our close, with neither exit status nor close of their own.
 _STATUS_GRACE = 5.0
@@ -55,7 +55,7 @@ class Completed(CompletedProcess[bytes]):
 
     def __init__(self, args: str, returncode: int, stdout: bytes, stderr: bytes, signal: str | None = None) -> None:
         super().__init__(args, returncode, stdout, stderr)
-        self.signal = signal
+        self.signal: str | None = signal
 
 
 class Channel:

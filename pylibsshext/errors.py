@@ -18,7 +18,7 @@ class LibsshException(Exception):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
-        self.message = message
+        self.message: str = message
 
     def __str__(self) -> str:
         """Return the message alone, also where a builtin base would add an errno."""
@@ -84,10 +84,10 @@ class HostKeyError(LibsshSessionException):
         fingerprint: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.host = host
-        self.port = port
-        self.key_type = key_type
-        self.fingerprint = fingerprint
+        self.host: str | None = host
+        self.port: int | None = port
+        self.key_type: str | None = key_type
+        self.fingerprint: str | None = fingerprint
 
 
 class HostKeyChangedError(HostKeyError):
@@ -121,8 +121,8 @@ class LibsshChannelTimeout(LibsshChannelException, TimeoutError):
 
     def __init__(self, message: str = "", stdout: bytes = b"", stderr: bytes = b"") -> None:
         super().__init__(message)
-        self.stdout = stdout
-        self.stderr = stderr
+        self.stdout: bytes = stdout
+        self.stderr: bytes = stderr
 
 
 class LibsshSCPException(LibsshException):

@@ -11,18 +11,18 @@ import logging
 
 from .errors import LibsshSessionException
 
-ANSIBLE_PYLIBSSH_NOLOG = logging.FATAL * 2
+ANSIBLE_PYLIBSSH_NOLOG: int = logging.FATAL * 2
 """A level above all others: nothing is logged."""
-ANSIBLE_PYLIBSSH_TRACE = logging.DEBUG // 2
+ANSIBLE_PYLIBSSH_TRACE: int = logging.DEBUG // 2
 """A level below DEBUG: everything that libssh can tell, packets included."""
 
 # libssh's levels, from SSH_LOG_NONE (0) to SSH_LOG_TRACE (4), are this table's indices.
 _LEVELS = (ANSIBLE_PYLIBSSH_NOLOG, logging.WARNING, logging.INFO, logging.DEBUG, ANSIBLE_PYLIBSSH_TRACE)
 
-LOG_MAP = {level: number for number, level in enumerate(_LEVELS)}
+LOG_MAP: dict[int, int] = {level: number for number, level in enumerate(_LEVELS)}
 LOG_MAP[logging.NOTSET] = 4
 LOG_MAP[logging.ERROR] = LOG_MAP[logging.CRITICAL] = 1
-LOG_MAP_REV = dict(enumerate(_LEVELS))
+LOG_MAP_REV: dict[int, int] = dict(enumerate(_LEVELS))
 
 logger: logging.Logger = logging.getLogger("ansible-pylibssh")
 logger.addHandler(logging.NullHandler())  # without it Python prints warnings to stderr

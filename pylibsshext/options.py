@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 # The names of ansible-pylibssh 1.4.0. Programs add to this table, so it is consulted at each use.
-OPTS_MAP = {
+OPTS_MAP: dict[str, int] = {
     name: _core.OPTIONS[name]
     for name in (
         "fd",
@@ -35,7 +35,7 @@ OPTS_MAP = {
         "log_verbosity",
     )
 }
-OPTS_DIR_MAP = {"ssh_dir": _core.OPTIONS["ssh_dir"], "add_identity": _core.OPTIONS["add_identity"]}
+OPTS_DIR_MAP: dict[str, int] = {"ssh_dir": _core.OPTIONS["ssh_dir"], "add_identity": _core.OPTIONS["add_identity"]}
 # Ours: one name for what libssh has two options for, one a direction.
 EXTRA_OPTIONS = {
     "gss_kex": (_core.OPTIONS["gss_kex"],),

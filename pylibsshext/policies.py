@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 # Names of 1.4.0, by libssh's numbers. A policy is asked about unknown keys only, and a key that can't be added raises what hindered it.
-KNOW_HOST_MSG_MAP = {
+KNOW_HOST_MSG_MAP: dict[int, str] = {
     0: "Host is unknown: ",
     2: "Host key for server has changed: ",
     3: "Host key type for server has changed: ",
 }
-HOST_KEY_AUTO_ADD_MSG_MAP = {
+HOST_KEY_AUTO_ADD_MSG_MAP: dict[int, str] = {
     -1: "it went wrong",
     1: "the server does not accept that key",
     2: "the server wants another method of authentication as well",

@@ -38,7 +38,7 @@ __all__ = [
     "SCPTimeout",
 ]
 
-SCP_MAX_CHUNK = 65536
+SCP_MAX_CHUNK: int = 65536
 """A name of 1.4.0's; nothing depends on it."""
 
 
@@ -51,9 +51,9 @@ class SCP:
     """
 
     def __init__(self, session: Session, *, timeout: float | None = None, command: str = "scp") -> None:
-        self.session = session
-        self.timeout = timeout
-        self.command = command
+        self.session: Session = session
+        self.timeout: float | None = timeout
+        self.command: str = command
 
     def put(
         self,

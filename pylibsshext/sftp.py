@@ -58,10 +58,10 @@ __all__ = [
     "StatVFS",
 ]
 
-SFTP_MAX_CHUNK = PLAIN_CHUNK
+SFTP_MAX_CHUNK: int = PLAIN_CHUNK
 """What any server takes in one request; more is sent where the server allows it."""
 
-MSG_MAP = {code: text for code, (_, text) in _errors.STATUS.items()}
+MSG_MAP: dict[int, str] = {code: text for code, (_, text) in _errors.STATUS.items()}
 """Status code → text."""
 
 
@@ -84,9 +84,9 @@ class SFTP(Names):
     """
 
     def __init__(self, session: Session, *, timeout: float | None = None, command: str | None = None) -> None:
-        self.session = session
-        self.timeout = timeout
-        self.command = command
+        self.session: Session = session
+        self.timeout: float | None = timeout
+        self.command: str | None = command
         self._closed = False
         self._lock = threading.Lock()
         # Not a method of this object: a circle of references would keep the session until the collector comes by.

@@ -56,11 +56,11 @@ class SFTPError(LibsshSFTPException, OSError):
         offset: int | None = None,
     ) -> None:
         super().__init__(message)
-        self.errno = errno
+        self.errno: int | None = errno
         self.strerror: str | None = message
-        self.filename = filename
-        self.sftp_code = sftp_code
-        self.offset = offset
+        self.filename: str | None = filename
+        self.sftp_code: int | None = sftp_code
+        self.offset: int | None = offset
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive the way through a process pool with every attribute."""
@@ -102,10 +102,10 @@ class SCPError(LibsshSCPException, OSError):
         offset: int | None = None,
     ) -> None:
         super().__init__(message)
-        self.errno = errno
+        self.errno: int | None = errno
         self.strerror: str | None = message
-        self.filename = filename
-        self.offset = offset
+        self.filename: str | None = filename
+        self.offset: int | None = offset
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive the way through a process pool with every attribute."""

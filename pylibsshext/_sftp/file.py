@@ -50,9 +50,9 @@ class SFTPFile(io.RawIOBase):
 
     def __init__(self, client: Client, handle: bytes, path: str, mode: str, size: int = 0) -> None:
         super().__init__()
-        self.name = path
-        self.mode = mode
-        self.handle = handle
+        self.name: str = path
+        self.mode: str = mode
+        self.handle: bytes = handle
         self._client = client
         self._lock = threading.RLock()
         flags = flags_of(mode)

@@ -13,14 +13,16 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from . import protocol as p
+from .protocol import Reply
 from .tickets import Ticket
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
     from .client import Client
 
 T = TypeVar("T")
-Steps = Generator[Ticket, p.Reply, T]
+Steps: TypeAlias = Generator[Ticket, Reply, T]
 
 
 def run(client: Client, steps: Steps[T]) -> T:

@@ -41,7 +41,7 @@ class MuxSession:
     """
 
     def __init__(self, persist: float = 60) -> None:
-        self.persist = persist
+        self.persist: float = persist
         self.reused: bool = False
         self.port: int | None = None
         self._policy: policies.MissingHostKeyPolicy | None = None

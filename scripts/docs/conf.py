@@ -22,12 +22,10 @@ author = "The ansible.netcommon contributors"
 project_copyright = author
 version = release = yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser"]
 myst_heading_anchors = 3
 # `text` in single backticks is code, in the library's docstrings too.
 default_role = "code"
-autodoc_default_options = {"members": True, "member-order": "bysource"}
-autodoc_typehints = "signature"
 pygments_style = "friendly"
 
 html_theme = "furo"

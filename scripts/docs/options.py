@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from . import api
 
 HERE = Path(__file__).resolve().parent
 PLUGIN = HERE.parents[1] / "plugins/connection/libssh.py"
@@ -211,12 +213,14 @@ def comparison() -> str:
     return "\n".join([*rows, "", "Only here: " + ", ".join(f"[`{name}`](#{name})" for name in own) + "."])
 
 
-PAGES = {"<!-- generated: reference -->": reference, "<!-- generated: comparison -->": comparison}
+PAGES: dict[str, Callable[[], str]] = {"reference": reference, "comparison": comparison}
+PAGES.update((module, partial(api.reference, module)) for module in api.MODULES)
 
 
 def fill(page: str) -> str:
     """Put what is generated where a page has the comment for it."""
-    for comment, generate in PAGES.items():
+    for what, generate in PAGES.items():
+        comment = f"<!-- generated: {what} -->"
         if comment in page:
             page = page.replace(comment, generate())
     return page

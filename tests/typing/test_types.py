@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.docs import api
 from tests.lab.fixtures import missing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,11 +29,11 @@ def mypy(tmp_path):
     if not importlib.util.find_spec("mypy"):
         missing("mypy")
 
-    def run(*argv, module="mypy"):
+    def run(*argv, module="mypy", stubs=""):
         return subprocess.run(
             [sys.executable, "-m", module, *map(str, argv)],
             cwd=ROOT,
-            env={**os.environ, "MYPY_CACHE_DIR": str(tmp_path / "cache")},
+            env={**os.environ, "MYPY_CACHE_DIR": str(tmp_path / "cache"), "MYPYPATH": str(stubs)},
             capture_output=True,
             text=True,
             timeout=200,
@@ -44,6 +46,26 @@ def mypy(tmp_path):
 def test_examples(mypy):
     """The examples are strictly typed: so is what they use of the library."""
     done = mypy("--strict", *sorted((ROOT / "examples").glob("*.py")))
+    assert done.returncode == 0, done.stdout
+
+
+def test_generated_stubs_are_true(mypy, tmp_path):
+    """The stubs that the reference is made of have what the modules have, with the parameters that these take."""
+    (tmp_path / "allowed").write_text(UNSTUBBED)
+    # "__hash__ = None", which is how a class says that it has none, is taken for a wrong type in a stub.
+    (tmp_path / "mypy.ini").write_text("[mypy]\ndisable_error_code = assignment\n")
+    done = mypy(
+        *api.MODULES,
+        "--mypy-config-file",
+        tmp_path / "mypy.ini",
+        "--ignore-missing-stub",
+        "--ignore-disjoint-bases",
+        "--allowlist",
+        tmp_path / "allowed",
+        "--ignore-unused-allowlist",
+        module="mypy.stubtest",
+        stubs=api.stubs(),
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -96,6 +118,48 @@ def test_users_programs(mypy, tmp_path):
     assert right.returncode == 0, right.stdout
     found = mypy("--strict", tmp_path / "wrong.py").stdout
     assert [n for n in range(3, len(lines) + 1) if f"wrong.py:{n}:" not in found] == []
+
+
+def pyright(*argv):
+    """Run pyright, whose wheel carries all that it needs; return what it reports."""
+    program = Path(sys.executable).with_name("basedpyright")
+    if not program.exists():
+        missing("basedpyright")
+    done = subprocess.run(
+        [program, "--outputjson", *map(str, argv)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    return json.loads(done.stdout)
+
+
+def test_pyright_knows_every_type():
+    """Nothing that the library exports is of a type that pyright doesn't know."""
+    found = pyright("--verifytypes", "pylibsshext", "--ignoreexternal")["typeCompleteness"]
+    assert found["exportedSymbolCounts"]["withKnownType"] > 500
+    assert found["exportedSymbolCounts"]["withUnknownType"] == found["otherSymbolCounts"]["withUnknownType"] == 0
+
+
+REVEALED = {
+    "session.exec_command('true')": "Completed",
+    "session.exec_command('true').signal": "str | None",
+    "session.new_channel().recv()": "bytes | None",
+    "session.sftp().listdir('.')": "list[str]",
+    "session.info.auth_attempts": "Sequence[str]",
+    "LibsshChannelTimeout().stdout": "bytes",
+}
+
+
+def test_pyright_tells_users_types(tmp_path):
+    """Pyright tells users the types that the reference does."""
+    lines = ["from pylibsshext.errors import LibsshChannelTimeout", "from pylibsshext.session import Session"]
+    lines += ["session = Session()", *(f"reveal_type({expression})" for expression in REVEALED)]
+    (tmp_path / "program.py").write_text("\n".join(lines) + "\n")
+    said = [each["message"] for each in pyright(tmp_path / "program.py")["generalDiagnostics"]]
+    assert said == [f'Type of "{expression}" is "{kind}"' for expression, kind in REVEALED.items()]
 
 
 def test_marked_as_typed():
