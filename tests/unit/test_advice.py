@@ -17,6 +17,8 @@ from pylibsshext.advice import _ADVICE, advice
         (errors.AuthenticationError("denied"), "ansible_user"),
         (errors.KeyImportError("no key"), "ansible_private_key_passphrase"),
         (errors.HostKeyError("unknown", fingerprint="SHA256:x"), "ssh-keyscan -p 2222 there "),
+        (errors.HostKeyError("at the jump host b:7: unknown", "b", 7, fingerprint="SHA256:x"), "ssh-keyscan -p 7 b "),
+        (errors.LibsshSessionTimeout("at the jump host b:7: ssh connect failed: timed out"), "The server takes connections"),
         (errors.LibsshSessionTimeout("slow"), "ansible_ssh_timeout"),
         (errors.LibsshConnectionError("ssh connect failed: [Errno 111] Connection refused"), "ansible_port"),
         (
