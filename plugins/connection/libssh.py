@@ -1177,8 +1177,10 @@ class Connection(ConnectionBase):
 
     def _warn_of_algorithms(self) -> None:
         """Name the algorithms that are asked for and that the library does not have: it goes without them, if there are others."""
-        keywords = _connection_options.connect_keywords(self._wanted)
-        for keyword, names in self._library.settings.unsupported(keywords).items():
+        asked = {name: value for name in _connection_options.ALGORITHMS if (value := self._wanted[name])}
+        if not asked:
+            return  # as for nearly every task, which then need not load what knows them
+        for keyword, names in self._library.settings.unsupported(asked).items():
             display.warning(f"ansible.netcommon.libssh does not have {', '.join(names)} ({keyword}), and goes without")
 
     @property

@@ -66,6 +66,9 @@ _DEFAULTS: dict[str, object] = {"timeout": 10, "proxy_jump_logins": 1}
 
 OPTIONS = (*_KEYWORDS, "identity_agent", "private_key_file", "host_key_checking", "host_key_auto_add", "prefer_installed")
 
+# Where algorithms may be asked for.
+ALGORITHMS = ("key_exchange_algorithms", "publickey_accepted_algorithms", "hostkeys", "ciphers", "macs", "ssh_options")
+
 # How a hop of proxy_jump may call them, too.
 _SHORT = {"host": "remote_addr", "user": "remote_user"}
 
