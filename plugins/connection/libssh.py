@@ -951,6 +951,8 @@ def _preload() -> None:
     """
     for name in ("_command", "_session"):
         _beside(name)
+    with suppress(ImportError):  # where only the plugin was copied to
+        importlib.import_module(_NAME.rpartition(".")[0])
     with suppress(ImportError):  # said when a task needs it
         _beside("_holder").preload(_bundled.load())
 
