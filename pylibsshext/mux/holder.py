@@ -111,7 +111,7 @@ class Holder:
     def _unwatch(self, held: Held) -> None:
         """Leave a session to the one who uses it now: what its server says is no news here."""
         with contextlib.suppress(OSError, ValueError):  # never watched, or closed
-            self._events.modify(held.session.fileno(), 0)
+            self._events.modify(held.session.fileno(), select.EPOLLONESHOT)  # a peer's reset can't be left out, and is told once
 
     def _let_in(self) -> bool:
         try:

@@ -162,3 +162,21 @@ def test_a_server_that_dies_under_fifty_channels(new_sshd, directory):  # noqa: 
     time.sleep(0.5)
     assert cpu_seconds(pid) - used < 0.3
     assert [one["channels"] for one in listed()] == [0]
+
+
+def test_a_line_that_is_cut_under_a_slow_reader(new_sshd, directory):  # noqa: F811
+    """Nobody reads what the session has got, its peer is gone: the holder waits for the reader, and does not spin."""
+    host = new_sshd()
+    session = connected(host)
+    channel = session.new_channel()
+    channel.request_exec("exec yes")
+    assert channel.read(2) == b"y\n"
+    time.sleep(0.5)  # until each buffer between the two is full
+    host.kill_connections()
+    channel.write(b"x")  # which its system answers with a reset
+    (pid,) = mux_lab.pids(directory)
+    used = cpu_seconds(pid)
+    time.sleep(1)
+    assert cpu_seconds(pid) - used < 0.3
+    with pytest.raises(LibsshException):
+        channel.communicate(timeout=10)
