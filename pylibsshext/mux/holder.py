@@ -111,7 +111,8 @@ class Holder:
     def _unwatch(self, held: Held) -> None:
         """Leave a session to the one who uses it now: what its server says is no news here."""
         with contextlib.suppress(OSError, ValueError):  # never watched, or closed
-            self._events.modify(held.session.fileno(), select.EPOLLONESHOT)  # a peer's reset can't be left out, and is told once
+            # That a peer resets is told whatever is asked for; this has it told once.
+            self._events.modify(held.session.fileno(), select.EPOLLONESHOT)
 
     def _let_in(self) -> bool:
         try:

@@ -13,7 +13,6 @@ import fcntl
 import json
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -109,6 +108,8 @@ def _start(directory: paths.Directory, name: str) -> socket.socket | None:
 
 def _launch(listener: socket.socket, directory: paths.Directory, name: str) -> None:
     """Run the new process until it has loaded its code and gone to the background."""
+    import subprocess  # what the holder itself, which imports this module, too, would load for nothing
+
     package, file, path = paths.package()
     about = {"name": package, "file": file, "path": path, "socket": listener.fileno(), "directory": directory.path, "key": name}
     process = subprocess.Popen(
