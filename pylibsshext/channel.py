@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from .session import Session
 
+__all__ = ["SSH_EOF", "Channel", "ChannelCallback", "Completed"]
+
 SSH_EOF: int = -127
 """What `Channel.poll` returns at the end of the stream (libssh's SSH_EOF)."""
 # Some devices end the output and then wait for our close, with neither exit status nor close of their own.

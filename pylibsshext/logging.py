@@ -11,6 +11,8 @@ import logging
 
 from .errors import LibsshSessionException
 
+__all__ = ["ANSIBLE_PYLIBSSH_NOLOG", "ANSIBLE_PYLIBSSH_TRACE", "LOG_MAP", "LOG_MAP_REV", "logger"]
+
 ANSIBLE_PYLIBSSH_NOLOG: int = logging.FATAL * 2
 """A level above all others: nothing is logged."""
 ANSIBLE_PYLIBSSH_TRACE: int = logging.DEBUG // 2

@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -108,8 +109,6 @@ def _start(directory: paths.Directory, name: str) -> socket.socket | None:
 
 def _launch(listener: socket.socket, directory: paths.Directory, name: str) -> None:
     """Run the new process until it has loaded its code and gone to the background."""
-    import subprocess  # what the holder itself, which imports this module, too, would load for nothing
-
     package, file, path = paths.package()
     about = {"name": package, "file": file, "path": path, "socket": listener.fileno(), "directory": directory.path, "key": name}
     process = subprocess.Popen(
