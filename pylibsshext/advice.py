@@ -61,7 +61,9 @@ _BY_TEXT = {
             "Most likely the host has an RSA key that is shorter than ansible_libssh_rsa_min_size (RequiredRSASize) wants, or than 1024 bits: "
             "have it make a longer one, or one of another type. If that is not it, somebody changes what the two sides say."
         ),
-        "checking the host key for revocation": "Check ansible_libssh_revoked_host_keys_file (RevokedHostKeys): as long as it can't be read no key is trusted.",
+        "checking the host key for revocation": (
+            "Check ansible_libssh_revoked_host_keys_file (RevokedHostKeys): as long as it can't be read no key is trusted."
+        ),
         "reading the known hosts file": "Make the file readable, or name others in ansible_libssh_known_hosts_file.",
         "reading the (ssh )?configuration|^reading .* line \\d+ failed": "Mend that line, or name another file in ansible_libssh_config_file (none: no file at all).",
         "^ssh connect failed: a proxy is|proxy's port": "Check ansible_libssh_proxy.",
