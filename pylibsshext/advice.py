@@ -65,7 +65,9 @@ _BY_TEXT = {
             "Check ansible_libssh_revoked_host_keys_file (RevokedHostKeys): as long as it can't be read no key is trusted."
         ),
         "reading the known hosts file": "Make the file readable, or name others in ansible_libssh_known_hosts_file.",
-        "reading the (ssh )?configuration|^reading .* line \\d+ failed": "Mend that line, or name another file in ansible_libssh_config_file (none: no file at all).",
+        "reading the (ssh )?configuration|^reading .* line \\d+ failed": (
+            "Mend that line, or name another file in ansible_libssh_config_file (none: no file at all)."
+        ),
         "^ssh connect failed: a proxy is|proxy's port": "Check ansible_libssh_proxy.",
         "^ssh connect failed: timed out": (
             "The server takes connections and does not go on from there. Check ansible_port, look into its log, or raise the timeout "
