@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -231,7 +232,8 @@ def test_the_next_lab_sweeps() -> None:
 def test_a_signal_ends_an_isolated_run(end: signal.Signals) -> None:
     """When run-isolated.sh is ended, so is all that it has started, in the background too; its status tells the signal."""
     need_root()
-    with subprocess.Popen([ISOLATED, "sh", "-c", "setsid sleep 60 & sleep 60; true"]) as run:
+    heard = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # also where nohup runs the tests
+    with subprocess.Popen([ISOLATED, "sh", "-c", "setsid sleep 60 & sleep 60; true"], preexec_fn=heard) as run:  # noqa: PLW1509  there are no threads
         wait_until(lambda: [command(pid) for pid in descendants(run.pid)].count("sleep 60") == 2, "both of its processes")
         below = descendants(run.pid)
         run.send_signal(end)

@@ -114,5 +114,7 @@ def _switch(lab: Lab) -> tuple[str, str]:
     run("ip", "link", "add", name, "type", "bridge")
     lab.reaper.run("ip", "link", "del", name)
     run("ip", "addr", "add", f"{network}.1/24", "dev", name)
-    run("ip", "link", "set", name, "up")
+    # Its address of IPv6 is to be good at once, and not after a second of asking around whether somebody has it.
+    run("ip", "link", "set", name, "addrgenmode", "none", "up")
+    run("ip", "addr", "add", "fe80::1/64", "dev", name, "nodad")
     return name, network
