@@ -26,6 +26,7 @@ TURNED_AWAY = (
     "Check ansible_port. If it is the right one, the server turns this machine away: look at its log, at MaxStartups and "
     "PerSourcePenalties of sshd_config, and at what blocks addresses there (fail2ban, hosts.deny)."
 )
+EXPIRED = "Log in with ssh once and change it, or have it set there (passwd)."
 _BY_ERRNO = {
     errno.ECONNRESET: TURNED_AWAY,
     errno.ECONNREFUSED: "Check ansible_host and ansible_port, and that the SSH server runs.",
@@ -88,7 +89,15 @@ _SETTING = re.compile(r"^setting (\w+) failed|^(\w+): ")
 _OF_ATTEMPTS = {
     "there is no ticket": "Get a ticket with kinit; klist shows those there are.",
     "there is no GSSAPI library": "Install the Kerberos library: libgssapi-krb5-2 (Debian), krb5-libs (Fedora, Alpine).",
-    "the server wants the password to be changed": "Log in with ssh once and change it, or have it set there (passwd).",
+    "the server wants the password to be changed": EXPIRED,
+    "denied with a one-time code": (
+        "A one-time code is good for one login, within a minute or so: wait for the next one; if that is refused, too, compare this machine's "
+        "clock with the host's, and the secret with the one there."
+    ),
+    "fewer than rsa_min_size allows": (
+        "Log in with a longer key (ssh-keygen -t rsa -b 3072), or one of another type (-t ed25519), or lower ansible_libssh_rsa_min_size."
+    ),
+    "rounds of bcrypt": "Give the key fewer rounds: ssh-keygen -p -a 100 -f FILE.",
     "PIN of the token": "Give the token's PIN as pin-value of its pkcs11: URI, or run Ansible on a terminal.",
     "no token has such a key": "Compare the pkcs11: URI in ansible_private_key_file with what 'pkcs11-tool -O' lists.",
     "pkcs11_provider": f"Set {VARIABLES['pkcs11_provider']} to the token's library.",
@@ -97,7 +106,10 @@ _OF_ATTEMPTS = {
     "no security key is there": "Plug in the security key, or load it into ssh-agent.",
     "security keys that are there": "Plug in the security key that the key file belongs to, or load it into ssh-agent.",
     "which reaches security keys": "Install libfido2 (Debian: libfido2-1), or load the key into ssh-agent.",
-    "the security key does not sign": "Plug in the security key that the key file belongs to, and touch it when it blinks.",
+    "it does not have this key": "Plug in the security key that the key file belongs to, or load it into ssh-agent.",
+    "nobody touched it": "Touch the security key when it blinks.",
+    "does not sign: the PIN is wrong": "Type the security key's own PIN, not the key file's passphrase: after eight wrong ones it is blocked.",
+    "does not sign: its PIN is blocked": "Log in with another key: this security key must be reset, which erases its keys (fido2-token -R).",
 }
 # How an error of a host on the way begins, see `jump`.
 _OF_HOP = "at the jump host "

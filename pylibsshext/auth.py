@@ -10,13 +10,16 @@ from typing import NamedTuple
 from . import _core
 from .agent import AgentError
 from .candidates import Candidate, Candidates, Credentials
-from .errors import AuthenticationError, LibsshConnectionError, LibsshSessionException, PassphraseError
+from .errors import AuthenticationError, LibsshConnectionError, LibsshSessionException, PassphraseError, ShortKeyError
 
 __all__ = ["Credentials", "Login", "login"]
 
 _PARTIAL = "accepted, but more is wanted"
 # What libssh makes of SSH_MSG_USERAUTH_PASSWD_CHANGEREQ (RFC 4252 section 8), which it cannot answer.
 _CHANGE_REQUEST = "rejected packet (type 60)"
+
+# What failed before the server was asked: the keyword to change.
+_CURES: dict[type[Exception], str] = {PassphraseError: "private_key_password", ShortKeyError: "rsa_min_size"}
 
 
 class Login(NamedTuple):
@@ -85,13 +88,16 @@ class _Attempts:
             if isinstance(exc, TimeoutError):
                 raise
             self.lines.append(f"{candidate}: {exc}")
-            self._cures.append("private_key_password" if isinstance(exc, PassphraseError) else candidate.cure)
+            self._cures.append(next((cure for kind, cure in _CURES.items() if isinstance(exc, kind)), candidate.cure))
             return _core.AUTH_DENIED
         if code == _core.AUTH_SUCCESS:
             self.lines.append(f"{candidate}: accepted")
         else:
             left = ", ".join(method_names(self._core.auth_methods()))
             answer = _PARTIAL if code == _core.AUTH_PARTIAL else "denied"
+            answers = self._credentials.answers
+            if answer == "denied" and candidate.method == "keyboard-interactive" and answers is not None and answers.had_code:
+                answer = "denied with a one-time code"
             self.lines.append(f"{candidate}: {answer} (methods left: {left or 'none'})")
         return code
 

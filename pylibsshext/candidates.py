@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from . import _core, certificates, hostkeys, kbdint, keys
 from .agent import URI_SCHEME, Agent, AgentError, Selector, Signer, is_uri
-from .errors import KeyImportError, LibsshSessionException, LibsshSessionTimeout
+from .errors import KeyImportError, LibsshSessionException, LibsshSessionTimeout, ShortKeyError
 
 if TYPE_CHECKING:
     from . import security_keys
 
 T = TypeVar("T")
 
+_RSA_MIN_SIZE = 1024  # bits, libssh's own least
 _SLICE = 0.1  # seconds between two looks for signals while an agent thinks, or waits for a touch
 
 
@@ -42,6 +43,7 @@ class Credentials(NamedTuple):
     pkcs11_provider: str | None = None
     ask: keys.Ask | None = None
     notify: Callable[[str], Any] | None = None
+    rsa_min_size: int = 0
     gss_auth: bool | None = None
     methods: Sequence[str] = tuple(_core.METHODS)
 
@@ -56,7 +58,7 @@ class Credentials(NamedTuple):
             elif method == "password":
                 found.append("password")
             elif method == "keyboard-interactive":
-                found.append("kbdint_answers" if self.password else "password")
+                found.append("kbdint_answers" if self.answers is not None and self.answers.knows_any else "password")
             elif method == "gssapi-with-mic" and self.gss_auth is False:
                 found.append("gss_auth")
         return found
@@ -160,7 +162,18 @@ class Candidates:
         yield self._by_key(source, lambda: key)
 
     def _by_key(self, source: str, load: Callable[[], _core.Key], cure: str = "") -> Candidate:
-        return Candidate("publickey", source, lambda: self._core.auth_publickey(load(), self._deadline), cure)
+        def attempt() -> int:
+            key = load()
+            self._check_size(base64.b64decode(key.public_base64()))
+            return self._core.auth_publickey(key, self._deadline)
+
+        return Candidate("publickey", source, attempt, cure)
+
+    def _check_size(self, blob: bytes) -> None:
+        """Raise `ShortKeyError` where libssh would not show the server a key, and say only that it was denied."""
+        bits, least = keys.rsa_bits(blob), self._credentials.rsa_min_size or _RSA_MIN_SIZE
+        if bits is not None and bits < least:
+            raise ShortKeyError(f"the key has {bits} bits, fewer than rsa_min_size allows ({least})")
 
     def _other_keys(self, held: list[Signer]) -> Iterator[Candidate]:
         """Yield the keys that the agent holds besides those that were named, then the usual key files."""
@@ -292,6 +305,7 @@ class Candidates:
 
     def _sign(self, signer: Signer) -> int:
         """Log in with a key that somebody else has.  libssh waits for it unconditionally, so that is done aside."""
+        self._check_size(signer.blob)
         if self._selector is None:
             self._selector = Selector()
             self._stack.callback(self._selector.close)

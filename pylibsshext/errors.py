@@ -69,6 +69,10 @@ class PassphraseError(KeyImportError):
     """A private key has a passphrase, which is missing or wrong."""
 
 
+class ShortKeyError(LibsshSessionException):
+    """An RSA key has fewer bits than ``rsa_min_size`` allows."""
+
+
 class HostKeyError(LibsshSessionException):
     """The host key of the server is not one to trust.
 

@@ -76,6 +76,11 @@ class Answers:
         """Whether there are answers for which nobody need be asked."""
         return bool(self._password or self._table)
 
+    @property
+    def had_code(self) -> bool:
+        """Whether a question for a one-time code has been answered."""
+        return any(_ONE_TIME.search(prompt) and not _NEW_PASSWORD.search(prompt) for prompt in self._asked)
+
     def __call__(self, name: str, instruction: str, prompts: Prompts) -> list[Any]:
         """Answer one round."""
         found = [self._known(prompt) for prompt, _ in prompts]

@@ -21,7 +21,8 @@ _OPENSSH_MAGIC = b"openssh-key-v1\0"
 _CIPHERS = ("none", "3des-cbc", *(f"aes{bits}-{mode}" for bits in (128, 192, 256) for mode in ("cbc", "ctr")))
 _SEALING = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com")
 _OPENSSH_BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
-_MOST_ROUNDS = 5000  # of bcrypt, which nothing can interrupt: ssh-keygen makes 24, and who wants it slow some 100
+# Of bcrypt, some half a minute that nothing can interrupt: ssh-keygen makes 24, and who wants it slow some 100.
+_MOST_ROUNDS = 5000
 
 
 # What OpenSSL 3 has in its legacy provider only: the names of PEM (RFC 1423), and how schemes of PKCS#8 begin (RFC 8018, 7292) and end.
@@ -59,7 +60,7 @@ def load_key(text: Secret, passphrase: Secret | None, name: str = "private_key",
         )
     if rounds > _MOST_ROUNDS:
         raise KeyImportError(
-            f"{name} wants {rounds} rounds of bcrypt, which would take minutes, or is damaged: ssh-keygen -p -a 100 changes that"
+            f"{name} wants {rounds} rounds of bcrypt, more than {_MOST_ROUNDS}, or is damaged: ssh-keygen -p -a 100 changes that"
         )
     encrypted = is_encrypted(text)
     if encrypted and not passphrase and ask is not None:
@@ -206,6 +207,13 @@ def _rounds(options: bytes) -> int:
     """Return the rounds that the options of bcrypt, salt and a number, ask for."""
     salt = next(iter(strings(options)), b"")
     return int.from_bytes(options[4 + len(salt) :][:4], "big")
+
+
+def rsa_bits(blob: bytes) -> int | None:
+    """Return the size of an RSA key, by its public half or a certificate for that; None of other keys."""
+    certificate = certificates.parse(blob)
+    kind, *numbers = strings(certificate.key if certificate is not None else blob) or [b""]  # e and n, RFC 4253 section 6.6
+    return int.from_bytes(numbers[1], "big").bit_length() if kind == b"ssh-rsa" and len(numbers) > 1 else None
 
 
 def key_fingerprint(key: _core.Key) -> str:

@@ -290,6 +290,7 @@ class Session:
             pkcs11_provider=given.get("pkcs11_provider"),
             ask=given.get("prompt_callback"),
             notify=given.get("notify_callback"),
+            rsa_min_size=int(given.get("rsa_min_size", 0)),
             gss_auth=given.get("gss_auth"),
             methods=options.methods(given.get("preferred_authentications")),
         )

@@ -7,11 +7,12 @@ A function returns None where its step does not apply.  The first step that fail
 from __future__ import annotations
 
 import base64
+import re
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Callable, cast
 
 from .. import hostkeys, options
-from ..advice import TURNED_AWAY, advice
+from ..advice import EXPIRED, TURNED_AWAY, advice
 from ..errors import (
     AuthenticationError,
     HostKeyChangedError,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _ENOUGH_CHANNELS = 12  # two more than OpenSSH's MaxSessions allows
 _TIMEOUT = 15.0  # seconds for a command, and for SFTP to start
 _GREETING = b"pylibsshext doctor"
+# What OpenSSH and PAM say where a command is run for an account whose password, which was right, must be changed.
+_EXPIRED = re.compile(r"password (has expired|change required)|change your password", re.IGNORECASE)
 _NO_CHANNEL = "Look at the server's log: at its MaxSessions, and at what the account may do (its shell, PAM, a ForceCommand)."
 # What OpenSSH's server says instead of its version, to those beyond MaxStartups and to those with penalties.
 _OPENSSH_REFUSES = ("Exceeded MaxStartups", "Not allowed at this time")
@@ -238,6 +241,8 @@ def command(session: Watched, _error: LibsshException | None) -> Finding | None:
         )
     text = f"'echo' ended with status {done.returncode} and printed {said[:200]!r}"
     cure = "Give the account a POSIX shell; for a network device set ansible_connection to ansible.netcommon.network_cli."
+    if _EXPIRED.search(said):
+        cure = EXPIRED
     return Finding("command", False, text, cure=cure)
 
 

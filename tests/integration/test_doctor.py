@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,10 +19,12 @@ import yaml
 
 import pylibsshext
 from pylibsshext.doctor import examine
-from tests.lab import servers
+from tests.lab import agents, servers
 from tests.lab.accounts import PASSWORD
 from tests.lab.bad import Round
 from tests.lab.fixtures import missing, new_hosts
+
+from .test_login_chains import PAM_OATH, SECRET
 
 ALL = ["configuration", "name", "connection", "banner", "algorithms", "host key", "login", "command", "sftp", "channels"]
 
@@ -190,6 +194,32 @@ def no_passphrase(sshd, tmp):
     return keywords(sshd, identities=[str(tmp / "key")])
 
 
+def too_many_rounds(sshd, tmp):
+    """To open the key file would take longer than anybody waits."""
+    servers.make_key(tmp / "key", passphrase="open sesame")
+    lines = (tmp / "key").read_text().splitlines()
+    raw = bytearray(base64.b64decode("".join(lines[1:-1])))
+    head = len(b"openssh-key-v1\0") + sum(4 + len(word) for word in (b"aes256-ctr", b"bcrypt")) + 4
+    raw[head + 20 : head + 24] = (6000).to_bytes(4, "big")  # behind a salt of 16 bytes and its length
+    (tmp / "key").write_text("\n".join([lines[0], base64.b64encode(raw).decode(), lines[-1], ""]))
+    return keywords(sshd, identities=[str(tmp / "key")], private_key_password="open sesame")
+
+
+SHORT_KEY = ["the key has 2048 bits, fewer than rsa_min_size allows (8192)", "or lower ansible_libssh_rsa_min_size"]
+
+
+def short_key(sshd, tmp):
+    """The key is an RSA key with fewer bits than what is allowed."""
+    servers.make_key(tmp / "key", "rsa")
+    return keywords(sshd, identities=[str(tmp / "key")], rsa_min_size=8192)
+
+
+def short_key_as_text(sshd, tmp):
+    """As before, and the key is no file."""
+    short_key(sshd, tmp)
+    return keywords(sshd, identities=[], private_key=(tmp / "key").read_text(), rsa_min_size=8192)
+
+
 def no_such_key_in_the_agent(sshd, tmp):
     """The agent does not have the key whose public half is named."""
     servers.make_key(tmp / "key")
@@ -261,6 +291,8 @@ def garbage_key(sshd, _tmp):
         (wrong_key, "login", ["ansible_private_key_file", "{tmp}/key SHA256:"]),
         (wrong_passphrase, "login", ["ansible_private_key_passphrase", "wrong passphrase"]),
         (no_passphrase, "login", ["ansible_private_key_passphrase", "no passphrase was given"]),
+        (too_many_rounds, "login", ["{tmp}/key wants 6000 rounds of bcrypt, more than 5000", "ssh-keygen -p -a 100 -f"]),
+        *((case, "login", SHORT_KEY) for case in (short_key, short_key_as_text)),
         (no_such_key_in_the_agent, "login", ["ansible_libssh_agent", "there is no agent that could hold this key"]),
         (wrong_secret, "login", ["ansible_libssh_keyboard_interactive_answers", "not base32"]),
         (no_certificate, "login", ["{tmp}/cert.pub is not a certificate", "ansible_private_key_file"]),
@@ -372,6 +404,67 @@ def test_too_many_keys(new_sshd, tmp_path):
         servers.make_key(stranger)
     report = examine(**keywords(host, identities=[*map(str, strangers), str(host.key)]))
     assert_cure(report, "login", ["ansible_libssh_identities_only"])
+
+
+def test_short_key_in_the_agent(sshd, tmp_path):
+    """It is not shown to the server either, and that is told."""
+    about = short_key(sshd, tmp_path)
+    with agents.ssh_agent(tmp_path, tmp_path / "key") as agent:
+        assert_cure(examine(**about, agent=agent), "login", ["(the agent's lab", *SHORT_KEY])
+
+
+@pytest.fixture(scope="module")
+def factors(lab, tmp_path_factory):
+    """A server that wants of root two keys and a one-time code, and of "nopw" a password that has expired; and root's other key."""
+    if not any(map(os.path.exists, PAM_OATH)):
+        missing("libpam-oath")
+    other = tmp_path_factory.mktemp("factors") / "other"
+    for new in new_hosts(lab, "loopback"):
+        host = new(
+            sshd_config="Match User root\n AuthenticationMethods publickey,publickey,keyboard-interactive",
+            authorized_keys=servers.make_key(other),
+        )
+        if not host.password:
+            missing("root, for a server with PAM of its own")
+        users = host.directory / "users.oath"
+        users.write_text(f"HOTP/T30/6 root - {SECRET.hex()}\n")
+        users.chmod(0o600)
+        rules = "auth [success=1 default=ignore] pam_succeed_if.so quiet user = nopw\n"
+        rules += f"auth [success=done default=die] pam_oath.so usersfile={users} window=20 digits=6\n"
+        rules += "auth required pam_unix.so nodelay\naccount required pam_unix.so\npassword required pam_unix.so\n"
+        (host.directory / "etc/pam.d/sshd").write_text(rules)
+        shadow = host.directory / "etc/shadow"
+        shadow.write_text(re.sub(r"(?m)^(nopw:[^:]*):\d+:", r"\1:0:", shadow.read_text()))
+        yield host, str(other)
+
+
+def test_factors(factors):
+    """Of three factors one is missing, or the code is refused; a password has expired, whichever method takes it."""
+    host, other = factors
+    two = {"user": "root", "agent": False, "identities": [str(host.key), other]}
+    expired = {"user": "nopw", "agent": False, "identities": [], "password": host.password}
+    for step, more, cures in (
+        (
+            "login",
+            {**two, "identities": two["identities"][:1]},
+            ["more is wanted (methods left: publickey", "ansible_private_key_file"],
+        ),
+        ("login", two, ["more is wanted (methods left: keyboard-interactive", "ansible_password"]),
+        (
+            "login",
+            {**two, "kbdint_answers": {"One-time": "000000"}},
+            ["denied with a one-time code", "compare this machine's clock", "ansible_libssh_keyboard_interactive_answers"],
+        ),
+        (
+            "login",
+            {**expired, "preferred_authentications": "keyboard-interactive"},
+            ["wants the password to be changed: it asks ['New password:']", "Log in with ssh once and change it"],
+        ),
+        ("command", {**expired, "preferred_authentications": "password"}, ["expired", "Log in with ssh once and change it"]),
+    ):
+        report = examine(**keywords(host, **more))
+        assert_cure(report, step, cures)
+        assert host.password not in report.to_text()
 
 
 def certified(tmp, *options):

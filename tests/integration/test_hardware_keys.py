@@ -426,11 +426,13 @@ def test_the_doctor_asks_for_a_pin(host, tokens, tmp_path):
     assert f"lab: {PIN}" not in terminal.said
 
 
-def test_doctor(host, keys, tokens, monkeypatch, tmp_path):
+def test_doctor(host, keys, provider, tokens, monkeypatch, tmp_path):
     """Each way in which a token or a security key fails: the doctor's last lines have what to do about that."""
     monkeypatch.setenv("SOFTHSM2_CONF", tokens[0]["SOFTHSM2_CONF"])
     (tmp_path / "none.so").write_bytes(b"no library")
+    monkeypatch.setenv("LAB_PIN", PIN)
     security_key = {"identities": [str(keys / KINDS[0])]}
+    with_pin = {"identities": [str(keys / "pin")], "security_key_provider": str(provider)}
     module = f"module-path={SOFTHSM}"
     cases = {
         "ansible_ssh_pkcs11_provider": {"pkcs11_provider": str(tmp_path / "none.so")},
@@ -439,6 +441,8 @@ def test_doctor(host, keys, tokens, monkeypatch, tmp_path):
         "pin-value of its pkcs11: URI": {"identities": [f"pkcs11:token=lab?{module}"]},
         "the token's PIN as": {"identities": [f"pkcs11:token=lab?{module}&pin-value=98765"]},
         "Plug in the security key, or load it into ssh-agent": security_key,
+        "to be asked for the PIN": with_pin,
+        "Type the security key's own PIN": {**with_pin, "prompt_callback": lambda *_: "98765"},
         "ansible_libssh_security_key_provider to": {**security_key, "security_key_provider": str(tmp_path / "none.so")},
     }
     about = {"host": host.address, "port": host.port, "user": host.user, "host_key": host.host_keys[0], "config_file": "none"}

@@ -205,6 +205,7 @@ def test_pin(login, device, keys, host, protocol):
     with pytest.raises(AuthenticationError, match=r"does not sign: the PIN is wrong \(7 attempts left\)") as caught:
         login("pin", prompt_callback=lambda *_: "98765")
     assert "98765" not in str(caught.value)
+    assert advice(caught.value, "h", 22).startswith("Type the security key's own PIN")
     with pytest.raises(AuthenticationError, match="nobody is here to give the PIN of the security key"):
         login("pin")
     assert device.tries == 7

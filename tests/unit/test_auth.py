@@ -224,7 +224,18 @@ def test_damaged_keys_with_tags(tmp_path, cipher):
     assert read <= 20  # the name of the KDF, and how many keys there are
 
 
-def test_a_key_that_would_take_minutes(tmp_path):
+def test_size_of_rsa_keys(tmp_path):
+    """A key's bits are counted in its public half, and in a certificate for it; other keys have none that count."""
+    servers.make_key(tmp_path / "ca")
+    _keygen("-t", "rsa", "-b", "2048", "-N", "", "-f", tmp_path / "key")
+    _keygen("-s", tmp_path / "ca", "-I", "me", tmp_path / "key.pub")
+    assert keys.rsa_bits(keys.public_blob(str(tmp_path / "key.pub"))) == 2048
+    assert keys.rsa_bits(keys.read_certificate(str(tmp_path / "key-cert.pub")).blob) == 2048
+    for other in (keys.public_blob(str(tmp_path / "ca.pub")), b"", b"\0\0\0\x07ssh-rsa"):
+        assert keys.rsa_bits(other) is None
+
+
+def test_a_key_with_too_many_rounds(tmp_path):
     """A number of bcrypt rounds for which a login would hang is refused before anybody is asked, and the error says what to do; 400 are not."""
     path = tmp_path / "key"
     _keygen("-t", "ed25519", "-a", "400", "-N", "phrase", "-f", path)
@@ -233,7 +244,9 @@ def test_a_key_that_would_take_minutes(tmp_path):
     raw = base64.b64decode("".join(lines[1:-1]))
     many = raw.replace((400).to_bytes(4, "big"), (1 << 31).to_bytes(4, "big"), 1)
     text = "\n".join([lines[0], base64.b64encode(many).decode(), lines[-1]])
-    with pytest.raises(KeyImportError, match=r"private_key wants 2147483648 rounds of bcrypt.*ssh-keygen -p -a 100"):
+    with pytest.raises(
+        KeyImportError, match=r"private_key wants 2147483648 rounds of bcrypt, more than 5000, .*ssh-keygen -p -a 100"
+    ):
         keys.load_key(text, None, ask=lambda *_: pytest.fail("nobody should be asked"))
     hidden = raw.replace(b"\0\0\0\x18\0\0\0\x10", b"\0\x7f\0\x18\0\0\0\x10", 1)  # the number where it is not looked for
     with pytest.raises(KeyImportError, match="not a private key"):
