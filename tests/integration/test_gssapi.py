@@ -127,7 +127,7 @@ def test_key_exchange(keyex_host, connect, realm, tmp_path):
     assert connect(keyex_host, gss_kex=True).info.auth_method == "publickey"
 
 
-def test_playbook(host, bare_ansible, realm, tmp_path):  # noqa: F811 - a fixture is asked for by its name
+def test_playbook(host, keyex_host, bare_ansible, realm, tmp_path):  # noqa: F811 - a fixture is asked for by its name
     """The plugin's options do the same, by itself and through the connection holder."""
     bare_ansible.environment |= realm.environment
     gss = {"ansible_libssh_gss_auth": True, "ansible_libssh_gss_deleg_creds": True, "ansible_private_key_file": None}
@@ -136,11 +136,21 @@ def test_playbook(host, bare_ansible, realm, tmp_path):  # noqa: F811 - a fixtur
     bare_ansible.add(
         host, "off", ansible_libssh_gss_auth=False, ansible_private_key_file=None, ansible_libssh_look_for_keys=False
     )
+    for name, principal in {"myself": "root", "nobody": "nobody"}.items():
+        bare_ansible.add(host, name, **gss, ansible_libssh_gss_client_identity=f"{principal}@{kerberos.REALM}")
+    # Kerberos vouches for these.
+    vouched = {"ansible_libssh_gss_kex": True, "ansible_host_key_checking": "yes", "ansible_libssh_known_hosts_file": "none"}
+    vouched |= {"ansible_libssh_global_known_hosts_file": "none", "ansible_private_key_file": None}
+    for persist in (0, 30):
+        bare_ansible.add(keyex_host, f"vouched{persist}", **vouched, ansible_libssh_persist=persist)
     with mux_lab.own_directory(tmp_path / "mux") as directory:
         bare_ansible.environment["PYLIBSSHEXT_MUX_DIR"] = str(directory)
-        outcome = bare_ansible.play("- raw: klist\n", "-v", quiet=False)
-    assert outcome.text.count(f'"Default principal: root@{kerberos.REALM}"') == 2, outcome.text
-    assert outcome.recap("off") == {"unreachable": 1}
+        outcome = bare_ansible.play("- raw: klist || echo none\n", "-vvv", quiet=False)
+    assert outcome.text.count(f'"Default principal: root@{kerberos.REALM}"') == 3, outcome.text
+    assert outcome.text.count("> Key exchange gss-") == 2, outcome.text
+    for name in bare_ansible.hosts:
+        refused = name in {"off", "nobody"}
+        assert outcome.recap(name) == ({"unreachable": 1} if refused else {"ok": 1, "changed": 1}), outcome.text
     assert "ansible_libssh_gss_auth" in outcome.words
 
 

@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+import pylibsshext
 from scripts.docs import options
 from tests.lab import servers
 
@@ -162,6 +163,9 @@ def test_verbose_output(ansible: Ansible, sshd):
     for words in ("Server is SSH-2.0-OpenSSH", "SHA256:", "Key exchange ", "Login: ", "(0, b'said\\n', b'')"):
         assert re.search(rf"^<{sshd.address}> .*{re.escape(words)}", text, re.MULTILINE), text
     assert "b'hushed" not in text
+    if not pylibsshext.__libssh_version__.startswith("0.10."):
+        # Without a word about it.
+        assert re.search("Key exchange (mlkem768|sntrup761)x25519-", text), text
     assert "Key exchange" not in ansible.passes("- raw: 'true'\n", "-vv", quiet=False).text
 
 

@@ -14,7 +14,7 @@ from .runner import Ansible
 
 def ping(ansible: Ansible, **expected: str) -> str:
     """Run one task on all hosts; each must be reached, or be unreachable with a text."""
-    outcome = ansible.play("- raw: id\n  ignore_unreachable: false\n", quiet=False)
+    outcome = ansible.play("- raw: id\n  ignore_unreachable: false\n", "--forks", "8", quiet=False)
     for name in ansible.hosts:
         recap = outcome.recap(name)
         assert recap == ({"unreachable": 1} if expected.get(name) else {"ok": 1, "changed": 1}), (name, outcome.text)
@@ -56,6 +56,12 @@ def test_host_keys(ansible: Ansible, sshd, new_sshd, tmp_path):
         "nonsense": {"ansible_host_key_checking": "perhaps"},
     }.items():  # fmt: skip
         ansible.add(sshd, name, **{"ansible_libssh_config_file": "none", **variables})
+    # Eight workers have a key to add to one file, by themselves or for the holder.
+    crowd, names = tmp_path / "crowd", [f"crowd{i}" for i in range(8)]
+    for i, name in enumerate(names):
+        about = {"ansible_libssh_known_hosts_file": str(crowd), "ansible_libssh_host_key_alias": name}
+        about |= {"ansible_host_key_checking": "accept-new", "ansible_libssh_persist": 30 * (i % 2)}
+        ansible.add(sshd, name, ansible_libssh_config_file="none", **about)
     authority, certificate = tmp_path / "ca", tmp_path / "host-cert.pub"
     line = servers.make_key(authority)
     certified = new_sshd(sshd_config=f"HostCertificate {certificate}")
@@ -80,6 +86,7 @@ def test_host_keys(ansible: Ansible, sshd, new_sshd, tmp_path):
     assert text.count(print_) >= 4
     assert fresh.read_text() == sshd.known_hosts
     assert wrong.read_text().count("\n") == 1
+    assert sorted(crowd.read_text().splitlines()) == [f"{name} {sshd.host_keys[0]}" for name in names]
 
 
 @pytest.mark.parametrize("persist", [0, 60])
