@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.test_login_chains import PAM_OATH
 from tests.lab import agents, servers
+from tests.lab.bad import Round
 from tests.lab.fixtures import missing, new_hosts
 
 from .runner import Ansible
@@ -39,9 +40,9 @@ TrustedUserCAKeys {ca}.pub
 Match User ansible
     AuthenticationMethods publickey,password
 Match User nopw
-    AuthenticationMethods publickey,keyboard-interactive
+    AuthenticationMethods publickey,keyboard-interactive password,keyboard-interactive
 """
-# The second server: three factors, the last of them a code, which is good once for each user.
+# The second server: three factors, the last of them the password and a code, which is good once for each user.
 CODES = """
 MaxAuthTries 9
 Match User root,ansible
@@ -85,6 +86,15 @@ def agent(tmp_path, material, lab):
         yield path
 
 
+@pytest.fixture
+def certified_agent(tmp_path, material):
+    """The socket of an agent that holds a key with its certificate."""
+    directory = tmp_path / "certified"
+    directory.mkdir()
+    with agents.ssh_agent(directory, material / "certified") as path:
+        yield path
+
+
 def add(ansible: Ansible, server, name: str, expect: str = "root", user: str = "root", **variables):
     """Add a host that has no key but by these variables; those of the plugin may lack their ``ansible_libssh_``."""
     known = {"refused", "password", "private_key_file", "private_key", "private_key_passphrase"}
@@ -94,7 +104,7 @@ def add(ansible: Ansible, server, name: str, expect: str = "root", user: str = "
     ansible.add(server, name, **base | named)
 
 
-def test_every_way(bare_ansible: Ansible, server, material, agent, lab):
+def test_every_way(bare_ansible: Ansible, server, material, agent, certified_agent, lab):
     """Each host logs in by what it has, or is unreachable with all attempts, the server's answers, and what to set."""
     key, password = lab.key.read_text(), server.password
     certified = {"private_key": (material / "certified").read_text()}
@@ -118,10 +128,12 @@ def test_every_way(bare_ansible: Ansible, server, material, agent, lab):
         },
         "beside": {"private_key_file": str(material / "certified")},
         "incertificatefile": certified | {"certificate": certificate},
+        "certificateinagent": {"agent": True, "identity_agent": certified_agent},
         "passwordfirst": {"password": password, "private_key": key, "preferred_authentications": "password,publickey"},
         "answers": {"keyboard_interactive_answers": {"(?i)pass": password}},
         "twofactors": {"user": "ansible", "expect": "ansible", "private_key": key, "password": password},
         "twoothers": {"user": "nopw", "expect": "nopw", "private_key": key, "password": password},
+        "twicethepassword": {"user": "nopw", "expect": "nopw", "password": password},
         # and what goes wrong
         "wrongphrase": locked | {"private_key_passphrase": "sesame", "refused": ["wrong passphrase"]},
         "nophrase": locked | {"refused": ["no passphrase", "ansible_private_key_passphrase"]},
@@ -177,33 +189,68 @@ def test_questions_on_a_terminal(bare_ansible: Ansible, server, material, lab, w
         variables = {"private_key": lab.key.read_text()}
     else:
         user, answer, question = "root", "open sesame", f"Passphrase for {material / 'locked'}:"
-        variables = {"private_key_file": str(material / "locked")}
+        # Other known hosts would be another login.
+        variables = {"private_key_file": str(material / "locked"), "known_hosts_file": str(server.known_hosts_file)}
     add(bare_ansible, server, "h", user=user, persist=persist, **variables)
-    status, shown = answered(bare_ansible, "- raw: id -un\n", question, answer)
+    logins = [user]
+    if persist and what == "passphrase":
+        # Another name of the same login, and another login by the same key.
+        add(bare_ansible, server, "again", user=user, persist=persist, **variables)
+        add(bare_ansible, server, "other", user="nopw", persist=persist, password=server.password, **variables)
+        logins.append("nopw")
+    status, shown = answered(bare_ansible, "- raw: id -un\n- raw: id -un\n", question, answer)
     assert status == 0, shown
-    assert f"{user}@127.0.0.1:{server.port} asks:" in " ".join(shown.split())
+    for login in logins:
+        # Where the login is kept it is asked for once, by whichever task or name comes first.
+        asked = " ".join(shown.split()).count(f"{login}@127.0.0.1:{server.port} asks: {question}")
+        assert asked == (1 if persist else 2), shown
+
+
+PROMPTED = """
+- hosts: all
+  gather_facts: false
+  vars_prompt: [{name: ansible_private_key_passphrase, prompt: Whatever unlocks the key}]
+  tasks:
+    - raw: id -un
+    - raw: id -un
+"""
+
+
+def test_a_passphrase_for_all_hosts(bare_ansible: Ansible, server, material):
+    """With vars_prompt the passphrase is asked for once in a play, however many logins it is for."""
+    locked = {"private_key_file": str(material / "locked"), "persist": 0}
+    add(bare_ansible, server, "h", **locked)
+    add(bare_ansible, server, "other", user="nopw", password=server.password, **locked)
+    status, shown = answered(bare_ansible, PROMPTED, "Whatever unlocks the key", "open sesame")
+    assert status == 0, shown
+    assert "asks:" not in shown
+    assert shown.count("Whatever unlocks the key") == 1
 
 
 @pytest.fixture
 def with_codes(new_sshd, material):
-    """A server that asks for a one-time code besides two keys; the password of one user has expired."""
+    """A server that asks for the password and then a one-time code besides two keys; the password of one user has expired."""
     if not any(map(os.path.exists, PAM_OATH)):
         missing("libpam-oath")
     host = new_sshd(sshd_config=CODES, authorized_keys=(material / "ca.pub").read_text())
     users = host.directory / "users.oath"
     users.write_text("".join(f"HOTP/T30/6 {user} - {SECRET.hex()}\n" for user in ("root", "ansible")))
     users.chmod(0o600)
-    oath = f"auth [success=done default=die] pam_oath.so usersfile={users} window=20 digits=6\n"
-    rules = f"auth [success=1 default=ignore] pam_succeed_if.so quiet user = nopw\n{oath}auth required pam_unix.so nodelay\n"
+    rules = "auth required pam_unix.so nodelay\nauth [success=1 default=ignore] pam_succeed_if.so quiet user = nopw\n"
+    rules += f"auth required pam_oath.so usersfile={users} window=20 digits=6\n"
     (host.directory / "etc/pam.d/sshd").write_text(f"{rules}account required pam_unix.so\npassword required pam_unix.so\n")
     shadow = host.directory / "etc/shadow"
     shadow.write_text(re.sub(r"(?m)^(nopw:[^:]*):\d+:", r"\1:0:", shadow.read_text()))
     return host
 
 
-def test_codes_and_three_factors(bare_ansible: Ansible, with_codes, material, lab):
-    """One-time codes from a vaulted secret, the last of three factors; what is missing of them; a password that has expired."""
-    totp = {"keyboard_interactive_answers": {"One-time": {"totp": base64.b32encode(SECRET).decode()}}}
+def test_codes_and_three_factors(bare_ansible: Ansible, bad_server, with_codes, material, lab):
+    """A password and a code from a vaulted secret, the last of three factors; what is missing of them; a password that has expired.
+
+    OpenSSH asks one question a round, of which these are two; another server asks two in one and then a third.
+    """
+    answers = {"(?i)^password": with_codes.password, "One-time": {"totp": base64.b32encode(SECRET).decode()}}
+    totp = {"keyboard_interactive_answers": answers}
     two = {"private_key_file": str(lab.key), "identities": [str(material / "ca")]}
     code = r"nobody is here to answer .One-time password"
     for persist, user in ((0, "root"), (30, "ansible")):
@@ -214,10 +261,14 @@ def test_codes_and_three_factors(bare_ansible: Ansible, with_codes, material, la
                 **totp,
                 "refused": ["more is wanted .methods left: publickey", "The server accepts: publickey\\."],
             },
-            "nocode": two | {"refused": [code, "ansible_libssh_keyboard_interactive_answers|ansible_password"]},
+            "nocode": two
+            | {
+                "password": with_codes.password,
+                "refused": [code, "ansible_libssh_keyboard_interactive_answers|ansible_password"],
+            },
             "wrongsecret": two
             | {
-                "keyboard_interactive_answers": {"One-time": {"totp": "no base32!"}},
+                "keyboard_interactive_answers": answers | {"One-time": {"totp": "no base32!"}},
                 "refused": ["the secret for one-time codes is not base32"],
             },
             "expiredpassword": {
@@ -228,6 +279,18 @@ def test_codes_and_three_factors(bare_ansible: Ansible, with_codes, material, la
             },
         }.items():
             add(bare_ansible, with_codes, f"{name}{persist}", persist=persist, **variables)
+    rounds = (
+        Round((("Password: ", False, "one"), ("Verification code: ", True, "123456")), "Login", "Answer both."),
+        Round((("Favourite colour? ", True, "blue"),)),
+    )
+    id_ = {"id": [["send", "ansible\n"], ["exit", 0]]}
+    asking = bad_server(factors=("keyboard-interactive",), rounds=rounds, scripts=id_)
+    table = {"Verification": "123456", "(?i)pass": "one", "[Cc]olou?r": "blue"}
+    right = {"user": "ansible", "expect": "ansible", "keyboard_interactive_answers": table}
+    missing_one = right | {"keyboard_interactive_answers": table | {"[Cc]olou?r": None}, "refused": ["'Favourite colour\\?'"]}
+    for persist in (0, 30):
+        add(bare_ansible, asking, f"rounds{persist}", persist=persist, **right)
+    add(bare_ansible, asking, "unanswered", **missing_one)
     outcome = bare_ansible.play(TASKS, "--forks", "4", quiet=False)
     assert outcome.rc == 0, outcome.text
     assert with_codes.password not in outcome.text
