@@ -137,6 +137,12 @@ def test_every_way(bare_ansible: Ansible, server, material, agent, certified_age
         # and what goes wrong
         "wrongphrase": locked | {"private_key_passphrase": "sesame", "refused": ["wrong passphrase"]},
         "nophrase": locked | {"refused": ["no passphrase", "ansible_private_key_passphrase"]},
+        "short": locked
+        | {
+            "private_key_passphrase": "open sesame",
+            "rsa_min_size": 8192,
+            "refused": ["the key has 2048 bits, fewer than rsa_min_size allows", "lower ansible_libssh_rsa_min_size"],
+        },
         "garbage": {"private_key": "garbage", "refused": ["not a private key"]},
         "toomany": {"agent": True, "refused": ["the agent's lab SHA256", "identities_only"]},
         "agentoff": {"agent": False, "private_key_file": pub, "refused": ["there is no agent", "ansible_libssh_agent"]},
