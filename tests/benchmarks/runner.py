@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.lab.relay import Relay
+from tests.lab.links import Relay
 
 from .candidates import OURS, Candidate
 from .judges import Row

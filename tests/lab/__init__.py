@@ -14,7 +14,6 @@ from __future__ import annotations
 from .bad import BadHost, Behaviour, Round
 from .hosts import Host, LabError, Options
 from .lab import Lab
-from .relay import Relay
-from .wan import Wan
+from .links import Relay, Wan
 
 __all__ = ["BadHost", "Behaviour", "Host", "Lab", "LabError", "Options", "Relay", "Round", "Wan"]

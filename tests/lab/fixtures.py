@@ -32,11 +32,10 @@ from . import bad
 from .bad import BadHost
 from .hosts import Host
 from .lab import Lab
+from .links import Relay, Wan
 from .machines import free_network
 from .netns import NetnsHost
 from .proxy import ProxyServer
-from .relay import Relay
-from .wan import Wan
 
 
 class NewHost(Protocol):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A TCP relay on loopback that makes a connection as slow or as broken as a test wants.
+"""A program: a TCP relay on loopback that makes a connection as slow or as broken as `links.Relay` asks for.
 
-`Relay` starts it as a process of its own, so that it takes no Python time from what is tested. Delayed bytes wait in memory, not
-in the sockets: the relay reads as fast as it can, and what limits a transfer through it is the protocol above.
+Delayed bytes wait in memory, not in the sockets: the relay reads as fast as it can, and what limits a transfer through it is the
+protocol above.
 """
 
 from __future__ import annotations
@@ -14,81 +14,12 @@ import select
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import time
 from collections import deque
-from typing import Any, final
 
 LIMIT = 64 << 20  # bytes on their way in one direction: 500 MB/s over 100 ms fit
 READ = 256 << 10
-
-
-@final
-class Relay:
-    """The tests' end of a relay to (address, port): talk to `address` and `port` instead."""
-
-    address = "127.0.0.1"
-
-    def __init__(self, target: tuple[str, int], **settings: float) -> None:
-        # -S: the standard library is enough. -I: no file of ours may shadow a module of it.
-        argv = [sys.executable, "-I", "-S", __file__, target[0], str(target[1])]
-        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.port: int = self._read()["port"]
-        self.set(**settings)
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
-
-    def _ask(self, name: str, **arguments: float) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([name, arguments]) + "\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def set(self, **settings: float) -> None:
-        """Change settings, for bytes that come from now on.
-
-        rtt: seconds that a byte and its answer take together. rate: bytes per second in each direction (0: no limit).
-        chunk: at most so many bytes are sent at once (0: no limit). cut_after: so many more bytes pass, then comes a `cut`.
-        """
-        self._ask("set", **settings)
-
-    def cut(self) -> None:
-        """Reset all connections. New ones are welcome."""
-        self._ask("cut")
-
-    def hang_up(self) -> None:
-        """End all connections politely, as a server does that exits. New ones are welcome."""
-        self._ask("hang_up")
-
-    def freeze(self) -> None:
-        """Move no byte any more; none is lost."""
-        self._ask("freeze")
-
-    def thaw(self) -> None:
-        """Go on after `freeze`."""
-        self._ask("thaw")
-
-    def black_hole(self) -> None:
-        """Swallow every byte from now on, and give no sign of it."""
-        self._ask("black_hole")
-
-    def stats(self) -> dict[str, int]:
-        """The connections open and made, and the bytes that went to the server (up) and to the client (down)."""
-        return self._ask("stats")
-
-    def close(self) -> None:
-        """End the relay."""
-        self._process.communicate()
-
-    def __enter__(self) -> Relay:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class Flow:
@@ -106,7 +37,7 @@ class Flow:
 
 
 class Server:
-    """The relay process."""
+    """The relay."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A link that loses, delays and reorders packets: the kernel's TCP on both sides sees a real bad line. Needs no sch_netem.
+"""A program: a line that loses, delays and reorders packets as `links.Wan` asks for. Needs no sch_netem.
 
-`Wan` joins this network namespace and that of a netns host by two TAP devices, and a process of its own that carries frames
-from one to the other. Where TCP itself need not suffer, `relay` is quicker, and needs no root.
+It carries frames between two TAP devices, so the kernel's TCP on both sides sees a real bad line. Where TCP itself need not
+suffer, `relay` is quicker, and needs no root.
 """
 
 from __future__ import annotations
@@ -16,78 +16,10 @@ import random
 import select
 import signal
 import struct
-import subprocess
 import sys
 import time
-from typing import Any, final
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI, CLONE_NEWNET = 0x400454CA, 0x0002, 0x1000, 0x40000000
-NEAR, FAR = "02:00:00:00:00:01", "02:00:00:00:00:02"  # hardware addresses of the two ends
-
-
-@final
-class Wan:
-    """The tests' end of a bad link to a netns host: talk to `address` instead of the host's own."""
-
-    def __init__(self, netns: str, network: str, **settings: float) -> None:
-        self.address, here, device = f"{network}.2", f"{network}.1", "wan" + network.rpartition(".")[2]
-        argv = [sys.executable, "-I", "-S", __file__, netns, device]
-        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._read()
-        for where, mac, other_mac, address, other in (
-            ([], NEAR, FAR, here, self.address),
-            (["-n", netns], FAR, NEAR, self.address, here),
-        ):
-            for words in (
-                f"link set {device} address {mac} up",
-                f"addr add {address}/24 dev {device}",
-                # Neighbours are known for good: a dead link is silent, where failing ARP would say "no route to host".
-                f"neigh replace {other} lladdr {other_mac} dev {device} nud permanent",
-            ):
-                subprocess.run(["ip", *where, *words.split()], check=True)
-        self.set(**settings)
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
-
-    def _ask(self, name: str, **arguments: float) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([name, arguments]) + "\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def set(self, **settings: float) -> None:
-        """Change settings, for packets that come from now on.
-
-        rtt: seconds there and back. jitter: up to so many seconds more or less each way, so packets overtake each other.
-        loss: the share of packets that vanish, 0 to 1. rate: bytes per second each way (0: no limit). queue: how many packets
-        may wait before more are dropped.
-        """
-        self._ask("set", **settings)
-
-    def down(self) -> None:
-        """Lose every packet from now on, and tell nobody."""
-        self._ask("down")
-
-    def up(self) -> None:
-        """Carry packets again."""
-        self._ask("up")
-
-    def stats(self) -> dict[str, int]:
-        """How many packets were sent, lost, and dropped from a full queue."""
-        return self._ask("stats")
-
-    def close(self) -> None:
-        """Remove the link."""
-        self._process.communicate()
-
-    def __enter__(self) -> Wan:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def open_tap(device: str) -> int:
@@ -108,8 +40,8 @@ def enter(namespace: str) -> None:
         os.close(fd)
 
 
-class Link:
-    """The process that carries the frames."""
+class Line:
+    """What carries the frames."""
 
     def __init__(self, taps: tuple[int, int]) -> None:
         self.taps = taps
@@ -185,12 +117,12 @@ class Link:
 
 
 def main() -> None:
-    """Run the link: namespace of the far end, name of both devices."""
+    """Run the line: namespace of the far end, name of both devices."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests; the end of the input ends us
     netns, device = sys.argv[1:]
     near = open_tap(device)
     enter(f"/run/netns/{netns}")
-    Link((near, open_tap(device))).serve()
+    Line((near, open_tap(device))).serve()
 
 
 if __name__ == "__main__":

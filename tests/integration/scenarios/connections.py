@@ -15,7 +15,7 @@ import yaml
 from tests.lab import machines
 from tests.lab.hosts import Host
 from tests.lab.lab import Lab
-from tests.lab.wan import Wan
+from tests.lab.links import Wan
 
 HERE = Path(__file__).resolve().parent
 LIBSSH, SSH = "ansible.netcommon.libssh", "ansible.builtin.ssh"
