@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
+import shlex
 
 from .errors import AuthenticationError, HostKeyError
 from .variables import SECRETS, VARIABLES
@@ -17,8 +18,9 @@ _ADVICE = {
     "KeyImportError": "Check ansible_private_key_file, and give its passphrase as ansible_private_key_passphrase.",
     "HostKeyChangedError": "",  # its text names the file, the line and the command that removes it
     "HostKeyError": (
-        "Compare the fingerprint with the host's (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then add the key with "
-        "'ssh-keyscan -p {port} {host} >> ~/.ssh/known_hosts', answer 'yes' on a terminal, or set ANSIBLE_LIBSSH_HOST_KEY_AUTO_ADD=true."
+        "Compare the fingerprint with the host's (ssh-keygen -lf /etc/ssh/ssh_host_{type}_key.pub), then answer 'yes' on a terminal, "
+        "set ansible_libssh_host_key to it, or add the key (ssh-keyscan -p {port} {host} >> {file}). "
+        "ansible_host_key_checking: accept-new adds the keys of all new hosts."
     ),
     "TimeoutError": "Check ansible_host and ansible_port, that no firewall drops the packets, or raise the timeout (-T, ansible_ssh_timeout).",
 }
@@ -66,6 +68,7 @@ _BY_TEXT = {
             "Check ansible_libssh_revoked_host_keys_file (RevokedHostKeys): as long as it can't be read no key is trusted."
         ),
         "reading the known hosts file": "Make the file readable, or name others in ansible_libssh_known_hosts_file.",
+        "reading the configuration failed: .* is not a file": "Check ansible_libssh_config_file (none: no file at all).",
         "reading the (ssh )?configuration|^reading .* line \\d+ failed": (
             "Mend that line, or name another file in ansible_libssh_config_file (none: no file at all)."
         ),
@@ -84,6 +87,9 @@ _BY_TEXT = {
 }
 # A setting that makes no sense, as the library names it.
 _SETTING = re.compile(r"^setting (\w+) failed|^(\w+): ")
+
+# The first file that was looked into for a host's key: the user's own, if there is one.
+_SEARCHED = re.compile(r"\(searched (/[^,)]+)")
 
 # What attempts to log in say: all that are found count.
 _OF_ATTEMPTS = {
@@ -147,7 +153,7 @@ def _advice(error: BaseException, text: str, host: str, port: int) -> str:
         return ""  # a file cannot be read, and the text says which
     for kind in type(error).__mro__:
         if kind.__name__ in _ADVICE:
-            return _ADVICE[kind.__name__].format(host=host, port=port)
+            return _ADVICE[kind.__name__].format(host=host, port=port, **_of_key(error, text))
     if _HUNG_UP in text:
         return TURNED_AWAY
     quoted = _ERRNO.search(text)
@@ -155,6 +161,16 @@ def _advice(error: BaseException, text: str, host: str, port: int) -> str:
         return ""
     number = int(quoted[1])
     return _BY_ERRNO.get(number, _NO_SUCH_NAME if number < 0 else "")
+
+
+def _of_key(error: BaseException, text: str) -> dict[str, str]:
+    """Return the kind of an unknown host key, as files on the host are called by it, and the file here that would know it."""
+    key_type = getattr(error, "key_type", None) or ""
+    searched = _SEARCHED.search(text)
+    return {
+        "type": next((kind for kind in ("rsa", "ecdsa") if kind in key_type), "ed25519"),
+        "file": shlex.quote(searched[1]) if searched else "~/.ssh/known_hosts",
+    }
 
 
 def variable(keyword: str) -> str:

@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -134,10 +135,16 @@ def test_changed_key_without_checking(ansible: Ansible, sshd, tmp_path):
 
 
 def test_unknown_key_is_refused_without_a_terminal(ansible: Ansible, tmp_path):
-    """Nobody can be asked: unreachable, with the fingerprint and how to add it."""
+    """Nobody can be asked: unreachable, with the fingerprint and the command that adds the key where it was looked for."""
     ansible.hosts["h"]["ansible_libssh_known_hosts_file"] = str(tmp_path / "none")
-    unreachable(ansible, "SHA256:", "ssh-keyscan -p", "ANSIBLE_LIBSSH_HOST_KEY_AUTO_ADD")
+    outcome = ansible.play("- raw: 'true'\n")
+    assert outcome.recap() == UNREACHABLE, outcome.text
+    assert "SHA256:" in outcome.words
+    assert "accept-new" in outcome.words
     assert not (tmp_path / "none").exists()
+    scan = re.search(r"\((ssh-keyscan -p [^)]+)\)", outcome.words)[1]
+    subprocess.run(["sh", "-c", scan], capture_output=True, check=True)
+    ansible.passes("- raw: id\n")
 
 
 def test_unknown_key_is_added_where_that_is_wanted(ansible: Ansible, sshd, tmp_path):
