@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from .session import Session
+    from . import _core
+    from .scp import SCP
+    from .session import SessionInfo
 
 __all__ = ["SSH_EOF", "Channel", "ChannelCallback", "Completed"]
 
@@ -67,9 +69,9 @@ class Channel:
     can still be read and everything else raises `LibsshChannelException`.
     """
 
-    def __init__(self, session: Session, core: Any = None) -> None:
+    def __init__(self, session: AnySession, core: Any = None) -> None:
         self._session = session
-        self._core = session.open_core_channel() if core is None else core
+        self._core: _core.Channel | Any = session.open_core_channel() if core is None else core
 
     @property
     def core(self) -> Any:
@@ -399,44 +401,105 @@ def _read_failures() -> Iterator[None]:
         raise LibsshChannelReadFailure(exc.message) from exc
 
 
-def start_shell(channel: Channel) -> Channel:
-    """Return the fresh *channel* with a login shell on it; close it if there can be none."""
-    try:
-        channel.request_shell()
-    except BaseException:
-        channel.close()
-        raise
-    return channel
+class AnySession:
+    """What every session offers, be it this process's own or one of the connection holder's: channels, and what they are for."""
 
+    def __enter__(self) -> Self:
+        return self
 
-def run(
-    channel: Channel,
-    command: str | bytes,
-    stdin: Any,
-    env: Mapping[str, str] | None,
-    pty: bool,
-    timeout: float | None,
-    deadline: float | None,
-) -> Completed:
-    """Run *command* on the fresh *channel* to its end, or to the *deadline*, which is *timeout* after its beginning."""
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
-    def left() -> float | None:
-        return None if deadline is None else max(0.0, deadline - time.monotonic())
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that are set for each command, unless the holder's own channels set them."""
+        return {}
 
-    for name, value in (env or {}).items():
-        channel.set_env(name, value)
-    if pty:
-        channel.request_pty()
-    channel.request_exec(command, left())
-    try:
-        stdout, stderr = channel.communicate(stdin, left(), eof=not pty)
-    except LibsshChannelTimeout as exc:
-        text = f"the command did not end within {timeout:g} s"
-        raise LibsshChannelTimeout(text, exc.stdout, exc.stderr) from exc.__cause__
-    return Completed(
-        command if isinstance(command, str) else command.decode(errors="surrogateescape"),
-        channel.get_channel_exit_status(),
-        stdout,
-        stderr,
-        channel.exit_signal,
-    )
+    @property
+    def forwards_agent(self) -> bool:
+        """Whether commands can use the agent, unless the holder's own channels see to that."""
+        return False
+
+    @property
+    def info(self) -> SessionInfo:
+        """What was negotiated."""
+        raise NotImplementedError
+
+    def open_core_channel(self, timeout: float | None = None) -> Any:
+        """Open a channel for what builds on one, within *timeout* seconds at most; everybody else wants `new_channel`."""
+        raise NotImplementedError
+
+    def new_channel(self) -> Channel:
+        """Open a channel (RFC 4254 section 6.1)."""
+        return Channel(self)
+
+    def open_session(self) -> Channel:
+        """Do the same as `new_channel`."""
+        return self.new_channel()
+
+    def new_shell_channel(self) -> Channel:
+        """Open a channel with a login shell on a pseudo-terminal."""
+        channel = self.new_channel()
+        try:
+            channel.request_shell()
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+    def invoke_shell(self) -> Channel:
+        """Do the same as `new_shell_channel`."""
+        return self.new_shell_channel()
+
+    def exec_command(
+        self,
+        command: str | bytes,
+        *,
+        stdin: Any = None,
+        env: Mapping[str, str] | None = None,
+        pty: bool = False,
+        timeout: float | None = None,
+    ) -> Completed:
+        """Run *command* on a channel of its own, to its end.
+
+        *stdin* is sent and then ended; *env* is set first (the server's ``AcceptEnv`` decides); *pty* asks for a
+        pseudo-terminal, which joins stderr to stdout.  After *timeout* seconds `LibsshChannelTimeout` carries the output so
+        far, and the command is hung up on.  An exit status that is not 0 is not an exception.
+        """
+        deadline = deadline_after(timeout)
+
+        def left() -> float | None:
+            return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+        with Channel(self, self.open_core_channel(timeout)) as channel:
+            for name, value in (env or {}).items():
+                channel.set_env(name, value)
+            if pty:
+                channel.request_pty()
+            channel.request_exec(command, left())
+            try:
+                stdout, stderr = channel.communicate(stdin, left(), eof=not pty)
+            except LibsshChannelTimeout as exc:
+                text = f"the command did not end within {timeout:g} s"
+                raise LibsshChannelTimeout(text, exc.stdout, exc.stderr) from exc.__cause__
+            return Completed(
+                command if isinstance(command, str) else command.decode(errors="surrogateescape"),
+                channel.get_channel_exit_status(),
+                stdout,
+                stderr,
+                channel.exit_signal,
+            )
+
+    def scp(self) -> SCP:
+        """Return what copies files by the remote ``scp`` program."""
+        from .scp import SCP  # transfers are loaded when they are needed
+
+        return SCP(self)
+
+    def disconnect(self) -> None:
+        """Let go of the connection."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Do the same as `disconnect`."""
+        self.disconnect()

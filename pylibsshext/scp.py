@@ -25,7 +25,7 @@ from .errors import LibsshException
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .session import Session
+    from .channel import AnySession
 
 __all__ = [
     "SCP",
@@ -50,8 +50,8 @@ class SCP:
     be silent.  *command* is the remote program.
     """
 
-    def __init__(self, session: Session, *, timeout: float | None = None, command: str = "scp") -> None:
-        self.session: Session = session
+    def __init__(self, session: AnySession, *, timeout: float | None = None, command: str = "scp") -> None:
+        self.session: AnySession = session
         self.timeout: float | None = timeout
         self.command: str = command
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import (
     _core,
     auth,
-    channel as channels,
     forwarding,
     hostkeys,
     jump,
@@ -25,7 +24,7 @@ from . import (
     settings as meanings,
     transport,
 )
-from .channel import Channel, Completed, deadline_after
+from .channel import AnySession, Channel, deadline_after
 from .errors import (
     AuthenticationError,
     HostKeyError,
@@ -40,11 +39,7 @@ from .trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
-    from typing_extensions import Self
-
-    from .scp import SCP
     from .sftp import SFTP
 
     Hop = tuple["Session", Callable[[], None]]
@@ -55,6 +50,7 @@ __all__ = [
     "OPTS_DIR_MAP",
     "OPTS_MAP",
     "AutoAddPolicy",
+    "Channel",
     "MissingHostKeyPolicy",
     "RejectPolicy",
     "Session",
@@ -98,7 +94,7 @@ class SessionInfo(NamedTuple):
     """What was tried to log in, in order, each with the server's answer; the last got through."""
 
 
-class Session:
+class Session(AnySession):
     """A connection to an SSH server.
 
     Any thread may use it at any time: calls into libssh take turns, waiting does not hold anybody up.  It belongs to the
@@ -124,12 +120,6 @@ class Session:
             kwargs["host"] = host
         for name, value in kwargs.items():
             self.set_ssh_options(name, value)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     # Options
 
@@ -587,52 +577,11 @@ class Session:
         core.open_forward(host, port, "127.0.0.1", 0, deadline_after(self._open_timeout if timeout is None else timeout))
         return core
 
-    def new_channel(self) -> Channel:
-        """Open a channel (RFC 4254 section 6.1)."""
-        return Channel(self)
-
-    def open_session(self) -> Channel:
-        """Do the same as `new_channel`."""
-        return self.new_channel()
-
-    def new_shell_channel(self) -> Channel:
-        """Open a channel with a login shell on a pseudo-terminal."""
-        return channels.start_shell(self.new_channel())
-
-    def invoke_shell(self) -> Channel:
-        """Do the same as `new_shell_channel`."""
-        return self.new_shell_channel()
-
-    def exec_command(
-        self,
-        command: str | bytes,
-        *,
-        stdin: Any = None,
-        env: Mapping[str, str] | None = None,
-        pty: bool = False,
-        timeout: float | None = None,
-    ) -> Completed:
-        """Run *command* on a channel of its own, to its end.
-
-        *stdin* is sent and then ended; *env* is set first (the server's ``AcceptEnv`` decides); *pty* asks for a
-        pseudo-terminal, which joins stderr to stdout.  After *timeout* seconds `LibsshChannelTimeout` carries the output so
-        far, and the command is hung up on.  An exit status that is not 0 is not an exception.
-        """
-        deadline = deadline_after(timeout)
-        with Channel(self, self.open_core_channel(timeout)) as channel:
-            return channels.run(channel, command, stdin, env, pty, timeout, deadline)
-
     def sftp(self) -> SFTP:
         """Start the SFTP subsystem."""
         from .sftp import SFTP  # transfers are loaded when they are needed
 
         return SFTP(self)
-
-    def scp(self) -> SCP:
-        """Return what copies files by the remote ``scp`` program."""
-        from .scp import SCP  # as above
-
-        return SCP(self)
 
     def disconnect(self) -> None:
         """Send what is still to be sent and disconnect; a second time is harmless."""
@@ -644,10 +593,6 @@ class Session:
             pass  # the peer is gone or does not read: nothing more can be done for it
         finally:
             self._renew()
-
-    def close(self) -> None:
-        """Do the same as `disconnect`."""
-        self.disconnect()
 
     def push_callback(self, callback: Any) -> None:
         """Keep an object, such as a `ChannelCallback` of 1.4.0's, for as long as there is this one."""

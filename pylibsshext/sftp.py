@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
-    from .session import Session
+    from .channel import AnySession
 
 __all__ = [
     "MSG_MAP",
@@ -83,8 +83,8 @@ class SFTP(Names):
     /usr/lib/openssh/sftp-server``.
     """
 
-    def __init__(self, session: Session, *, timeout: float | None = None, command: str | None = None) -> None:
-        self.session: Session = session
+    def __init__(self, session: AnySession, *, timeout: float | None = None, command: str | None = None) -> None:
+        self.session: AnySession = session
         self.timeout: float | None = timeout
         self.command: str | None = command
         self._closed = False
@@ -310,7 +310,7 @@ class SFTP(Names):
             reading.copy_to(writing)
 
 
-def _open_client(session: Session, timeout: float | None, command: str | None) -> Client:
+def _open_client(session: AnySession, timeout: float | None, command: str | None) -> Client:
     try:
         channel = session.open_session()
         try:

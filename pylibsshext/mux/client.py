@@ -8,20 +8,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import channel as channels
+from ..channel import AnySession, Channel
 from ..errors import LibsshConnectionError, LibsshSessionException
 from . import identity, start
 from .channel import MuxChannel
 from .protocol import VERSION, HangUp, Message, MuxUnavailable, Wire, unpack_error
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from typing_extensions import Self
-
     from .. import policies
-    from ..channel import Channel, Completed
-    from ..scp import SCP
     from ..session import SessionInfo
     from .files import MuxSFTP
 
@@ -34,7 +28,7 @@ _URI = "pkcs11:"  # of a token (RFC 7512); `agent`, which knows it too, is not l
 _PATIENCE = 30.0  # seconds for the holder's greeting, which needs nobody else
 
 
-class MuxSession:
+class MuxSession(AnySession):
     """A session that the holder holds for this user; `close` leaves it there, *persist* seconds long after its last use.
 
     It belongs to one thread, and to the process that made it.
@@ -50,12 +44,6 @@ class MuxSession:
         self._idle: list[Wire] = []
         self._connected = False
         self._raised: BaseException | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     # Connecting
 
@@ -190,16 +178,6 @@ class MuxSession:
             return False
 
     @property
-    def environment(self) -> Mapping[str, str]:
-        """Nothing: what the session sets for each command, the holder's own channels set."""
-        return {}
-
-    @property
-    def forwards_agent(self) -> bool:
-        """No: what the session forwards, the holder's own channels ask for."""
-        return False
-
-    @property
     def info(self) -> SessionInfo:
         """What was negotiated."""
         from ..session import SessionInfo
@@ -209,53 +187,17 @@ class MuxSession:
             raise LibsshSessionException("reading the session's state failed: the session is closed")
         return SessionInfo(**about)
 
-    def open_core_channel(self) -> Any:
-        """Open a channel for what builds on one; everybody else wants `new_channel`."""
+    def open_core_channel(self, timeout: float | None = None) -> MuxChannel:  # noqa: ARG002 - opened with what starts on it
+        """Return a channel for what builds on one; it is opened when something is started on it."""
         if not self._connected:
             raise LibsshSessionException("opening a channel failed: the session is not connected")
         return MuxChannel(self)
-
-    def new_channel(self) -> Channel:
-        """Return a channel; it is opened when something is started on it."""
-        return channels.Channel(self)  # type: ignore[arg-type]
-
-    def open_session(self) -> Channel:
-        """Do the same as `new_channel`."""
-        return self.new_channel()
-
-    def new_shell_channel(self) -> Channel:
-        """Open a channel with a login shell on a pseudo-terminal."""
-        return channels.start_shell(self.new_channel())
-
-    def invoke_shell(self) -> Channel:
-        """Do the same as `new_shell_channel`."""
-        return self.new_shell_channel()
-
-    def exec_command(
-        self,
-        command: str | bytes,
-        *,
-        stdin: Any = None,
-        env: Mapping[str, str] | None = None,
-        pty: bool = False,
-        timeout: float | None = None,
-    ) -> Completed:
-        """Run *command* to its end; see ``Session.exec_command``."""
-        deadline = channels.deadline_after(timeout)
-        with self.new_channel() as channel:
-            return channels.run(channel, command, stdin, env, pty, timeout, deadline)
 
     def sftp(self) -> MuxSFTP:
         """Use the holder's SFTP client."""
         from .files import MuxSFTP
 
         return MuxSFTP(self)
-
-    def scp(self) -> SCP:
-        """Return SCP over this session's channels."""
-        from ..scp import SCP
-
-        return SCP(self)  # type: ignore[arg-type]
 
     # Channels that outlive this process
 
@@ -266,7 +208,7 @@ class MuxSession:
     def take(self, name: str) -> Channel | None:
         """Take over the channel that was left under *name*; None if there is none."""
         core = MuxChannel.taken(self, name)
-        return None if core is None else channels.Channel(self, core)  # type: ignore[arg-type]
+        return None if core is None else Channel(self, core)
 
     # The end
 
@@ -282,15 +224,11 @@ class MuxSession:
             wire.close()
             self.close()
 
-    def close(self) -> None:
+    def disconnect(self) -> None:
         """Let go of the holder; the session stays with it."""
         self._connected = False
         while self._idle:
             self._idle.pop().close()
-
-    def disconnect(self) -> None:
-        """Do the same as `close`."""
-        self.close()
 
 
 class _AskedSession:

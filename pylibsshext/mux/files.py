@@ -54,7 +54,7 @@ class MuxSFTP:
         if self._own is None:
             from ..sftp import SFTP
 
-            self._own = SFTP(self.session)  # type: ignore[arg-type]
+            self._own = SFTP(self.session)
         return self._own
 
     def _ask(self, do: str, remote: bytes = b"", fds: tuple[int, ...] = (), **about: Any) -> Message:

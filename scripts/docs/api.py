@@ -118,12 +118,17 @@ def _described(module: str, statement: ast.stmt) -> Iterator[str]:
 
 
 def _members(module: str, holder: ast.ClassDef) -> Iterator[ast.stmt]:
-    """Yield the members of a class, and those that it has of classes which are private."""
+    """Yield the members of a class, and those that it has of classes which are not described themselves."""
     yield from holder.body
     for base in holder.bases:
         place = _find(module, base.id) if isinstance(base, ast.Name) else None
-        if place and "._" in place[0] and isinstance(place[1], ast.ClassDef) and not place[1].name.endswith("Error"):
+        if place and isinstance(place[1], ast.ClassDef) and place[1].name not in _described_names():
             yield from _members(place[0], place[1])
+
+
+@cache
+def _described_names() -> set[str]:
+    return {name for module in MODULES for name in names(module)}
 
 
 def _member(member: ast.stmt) -> Iterator[str]:

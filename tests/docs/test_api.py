@@ -24,6 +24,8 @@ def test_drop_in_names(reference):
 
 
 def test_inherited(reference):
-    """What a class has of one that is private is described as its own, private names are not."""
+    """What a class has of one that has no entry is described as its own, private names are not."""
     assert "py:method:: listdir(" in reference["pylibsshext.sftp"]
+    assert all("py:method:: exec_command(" in reference[f"pylibsshext.{name}"] for name in ("session", "mux.client"))
+    assert "\n".join(reference.values()).count("py:attribute:: sftp_code") == 1
     assert not re.search(r"py:\w+:: _", "\n".join(reference.values()))
