@@ -15,6 +15,7 @@ import threading
 import time
 from typing import Any
 
+from ..errors import LibsshSessionException
 from . import paths, start
 from .pool import Held, Pool
 from .protocol import MuxUnavailable, Wire
@@ -98,7 +99,7 @@ class Holder:
 
     def _watch(self, held: Held) -> None:
         """Have a look at an idle session as soon as its server says something, or goes away."""
-        fd = held.session.fileno()
+        fd = _descriptor(held)
         if fd < 0:
             return
         self._watched[fd] = held
@@ -110,9 +111,11 @@ class Holder:
 
     def _unwatch(self, held: Held) -> None:
         """Leave a session to the one who uses it now: what its server says is no news here."""
+        fd = _descriptor(held)
+        self._watched.pop(fd, None)
         with contextlib.suppress(OSError, ValueError):  # never watched, or closed
             # That a peer resets is told whatever is asked for; this has it told once.
-            self._events.modify(held.session.fileno(), select.EPOLLONESHOT)
+            self._events.modify(fd, select.EPOLLONESHOT)
 
     def _let_in(self) -> bool:
         try:
@@ -171,3 +174,11 @@ class Holder:
         except OSError:
             return False
         return True
+
+
+def _descriptor(held: Held) -> int:
+    """Return the descriptor of a session's socket, -1 if it is closed or another thread closes it right now."""
+    try:
+        return held.session.fileno()
+    except LibsshSessionException:
+        return -1

@@ -13,8 +13,10 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Callable
 
-from ..errors import LibsshChannelException, LibsshException, LibsshSessionException
+from ..errors import LibsshChannelException, LibsshSessionException
+from ..policies import RejectPolicy
 from ..session import Session
+from .protocol import pack_error, unpack_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,6 +51,14 @@ class HolderSession(Session):
         super().__init__()
         self._lease_hop = lease_hop
 
+    def connect(self, **kwargs: Any) -> None:
+        """Connect, once, and let go of the client that asked for it: the session outlives it."""
+        try:
+            super().connect(**kwargs)
+        finally:
+            self.set_missing_host_key_policy(RejectPolicy())
+            del self._lease_hop
+
     def _configure(self, settings: Mapping[str, Any]) -> None:
         super()._configure({"server_alive_interval": ALIVE_INTERVAL, **settings})
 
@@ -69,7 +79,7 @@ class Login:
     """A login that is under way, and what those who wait for it get."""
 
     def __init__(self) -> None:
-        self.failure: LibsshException | None = None
+        self.failure: dict[str, Any] | None = None  # packed: the exception itself would keep what its traceback refers to
         self.done = False
 
 
@@ -141,7 +151,7 @@ class Pool:
                     held.persist = persist
                     return held, True
                 if waited is not None and waited.done and waited.failure is not None:
-                    raise waited.failure
+                    raise unpack_error(waited.failure)
                 waited = self._logins.get(digest)
                 if waited is None and self._count(digest) < MOST_SESSIONS:
                     mine = self._logins[digest] = Login()
@@ -163,7 +173,7 @@ class Pool:
         except BaseException as exc:
             # What the server said holds for everybody who waits; that this client went away does not.
             if isinstance(exc, LibsshSessionException):
-                mine.failure = exc
+                mine.failure = pack_error(exc)
             raise
         else:
             held = Held(digest, session, label, persist)
@@ -242,6 +252,7 @@ class Pool:
             kept, held.kept = held.kept, {}
         for run, fds in kept.values():
             run.drop(fds)
+        self._unwatch(held)
         held.session.close()
 
     # Channels put aside

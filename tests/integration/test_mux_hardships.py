@@ -17,7 +17,7 @@ from pylibsshext.mux.client import greet
 from pylibsshext.mux.protocol import HangUp
 
 from . import mux_lab
-from .test_mux import connected, directory, listed, wait_for  # noqa: F401 - a fixture
+from .test_mux import connected, directory, keywords, listed, wait_for  # noqa: F401 - a fixture
 
 
 @pytest.fixture
@@ -180,3 +180,38 @@ def test_a_line_that_is_cut_under_a_slow_reader(new_sshd, directory):  # noqa: F
     assert cpu_seconds(pid) - used < 0.3
     with pytest.raises(LibsshException):
         channel.communicate(timeout=10)
+
+
+def descriptors(pid):
+    """Return how many descriptors a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+WRONG = {"identities": None, "user": "ansible", "password": "wrong", "preferred_authentications": ["password"]}
+
+
+def test_a_failed_login_leaves_nothing_open(new_sshd, holder):
+    """When its client was told, a login that failed has given back its descriptors, whatever made it fail."""
+    host, before = new_sshd(), descriptors(holder)
+    failing = [WRONG, {"knownhosts": "none"}, {"identities": None}, {"private_key": "no key"}]
+    for changes in failing * 3:
+        with pytest.raises(LibsshException):
+            connected(host, **changes)
+    with pytest.raises(LibsshException):
+        connected(host, proxy_jump=[keywords(host, **WRONG)])
+    wait_for(lambda: descriptors(holder) <= before, 1)
+
+
+def test_a_session_that_ends_leaves_nothing_open(sshd, holder):
+    """Nor do sessions that were reset, with what ran over them: a command, a file, a kept channel."""
+    before = descriptors(holder)
+    for _ in range(5):
+        session = connected(sshd, ssh_options=["ServerAliveInterval 20"])
+        assert session.exec_command("true").returncode == 0
+        with session.sftp() as sftp:
+            sftp.get("/etc/hostname", os.devnull)
+        shell = session.new_channel()
+        shell.request_exec("cat")
+        session.keep(shell, "cli")
+        session.reset()
+    wait_for(lambda: descriptors(holder) <= before, 1)
