@@ -239,11 +239,13 @@ def with_codes(new_sshd, material):
     if not any(map(os.path.exists, PAM_OATH)):
         missing("libpam-oath")
     host = new_sshd(sshd_config=CODES, authorized_keys=(material / "ca.pub").read_text())
-    users = host.directory / "users.oath"
-    users.write_text("".join(f"HOTP/T30/6 {user} - {SECRET.hex()}\n" for user in ("root", "ansible")))
-    users.chmod(0o600)
+    # A file for each user: of two who log in at once, pam_oath renames the new file of one away from under the other.
+    for user in ("root", "ansible"):
+        codes = host.directory / f"{user}.oath"
+        codes.write_text(f"HOTP/T30/6 {user} - {SECRET.hex()}\n")
+        codes.chmod(0o600)
     rules = "auth required pam_unix.so nodelay\nauth [success=1 default=ignore] pam_succeed_if.so quiet user = nopw\n"
-    rules += f"auth required pam_oath.so usersfile={users} window=20 digits=6\n"
+    rules += f"auth required pam_oath.so usersfile={host.directory}/${{USER}}.oath window=20 digits=6\n"
     (host.directory / "etc/pam.d/sshd").write_text(f"{rules}account required pam_unix.so\npassword required pam_unix.so\n")
     shadow = host.directory / "etc/shadow"
     shadow.write_text(re.sub(r"(?m)^(nopw:[^:]*):\d+:", r"\1:0:", shadow.read_text()))
