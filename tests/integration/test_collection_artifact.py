@@ -187,3 +187,14 @@ def test_documentation_of_the_plugin_can_be_read(ansible):
     outcome = ansible.run("ansible-doc", "-t", "connection", "ansible.netcommon.libssh")
     assert outcome.rc == 0
     assert "transfer_method" in outcome.text
+
+
+def test_what_is_not_in_this_release_says_where_it_is(ansible):
+    """Who comes from netcommon 8 with network devices is told to stay there, rather than that nothing was found."""
+    for what in (
+        ["-e", "ansible_connection=ansible.netcommon.network_cli", "-m", "raw"],
+        ["-m", "ansible.netcommon.cli_command"],
+    ):
+        outcome = ansible.run("ansible", "-i", "localhost,", "localhost", *what, "-a", "command=x")
+        assert outcome.rc != 0
+        assert "Install 'ansible.netcommon:<9.0.0' for it." in outcome.words
