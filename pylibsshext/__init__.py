@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Python bindings to libssh: sessions, channels, SFTP and SCP."""
+"""Python bindings to libssh: sessions, channels, SFTP and SCP.
+
+    from pylibsshext.session import Session
+
+    with Session() as session:
+        session.connect(host="web1.example.com", user="ansible")
+        print(session.exec_command("uname -a", timeout=10).stdout.decode())
+
+For programs there are `session`, `channel`, `sftp`, `scp`, `errors`, `policies`, `logging`, ``mux.client`` and `doctor`; all else is
+private. ``python -m pylibsshext --help`` lists the commands.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import math
 import signal
 import time
 from contextlib import contextmanager, suppress
-from subprocess import CompletedProcess
+from subprocess import CalledProcessError, CompletedProcess
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
@@ -60,6 +60,21 @@ class Completed(CompletedProcess[bytes]):
     def __init__(self, args: str, returncode: int, stdout: bytes, stderr: bytes, signal: str | None = None) -> None:
         super().__init__(args, returncode, stdout, stderr)
         self.signal: str | None = signal
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, signal={self.signal!r})"
+
+    def check_returncode(self) -> None:
+        """Raise `subprocess.CalledProcessError` if the command failed, with minus the number of the signal that ended it.
+
+        Where the server told neither status nor signal, raise `LibsshChannelException`.
+        """
+        number = getattr(signal, f"SIG{self.signal}", None)
+        if number:
+            raise CalledProcessError(-number, self.args, self.stdout, self.stderr)
+        if self.returncode == -1:
+            raise LibsshChannelException("the server ended the command without an exit status")
+        super().check_returncode()
 
 
 class Channel:

@@ -12,7 +12,7 @@ from . import _core, ssh_config
 from .errors import LibsshConnectionError, LibsshSessionException
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # The names of ansible-pylibssh 1.4.0. Programs add to this table, so it is consulted at each use.
 OPTS_MAP: dict[str, int] = {
@@ -70,6 +70,15 @@ _FAST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 
 INTEGERS = {"fd", "gss_kex", "port", "rekey_time", "rsa_min_size", "gssapi_delegate_credentials", "log_verbosity"}
 LONGS = {"rekey_data", "timeout", "timeout_usec"}
+NUMBERS = {
+    "auth_timeout",
+    "banner_timeout",
+    "connection_attempts",
+    "open_session_retries",
+    "proxy_jump_logins",
+    "server_alive_count_max",
+    "server_alive_interval",
+}
 
 # What `Session.connect` takes besides the options.
 CONNECT_KEYWORDS = {
@@ -229,7 +238,16 @@ def warn_unknown(names: Iterable[str]) -> None:
 
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            warnings.warn(f"connect() ignores the unknown keyword {name!r}{hint}", UserWarning, stacklevel=4)
+            warnings.warn(f"connect() ignores the unknown keyword {name!r}{hint}", UserWarning, stacklevel=3)
+
+
+def check_numbers(given: Mapping[str, Any]) -> None:
+    """Refuse keywords that have to be numbers, and are not."""
+    for name in sorted(given.keys() & (INTEGERS | LONGS | NUMBERS)):
+        try:
+            float(given[name])
+        except (TypeError, ValueError):
+            raise LibsshSessionException(f"{name}: {given[name]!r} is not a number") from None
 
 
 def methods(preferred: str | Sequence[str] | None) -> tuple[str, ...]:

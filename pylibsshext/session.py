@@ -99,6 +99,8 @@ class Session(AnySession):
 
     Any thread may use it at any time: calls into libssh take turns, waiting does not hold anybody up.  It belongs to the
     process that made it: in a fork all but `close` raises.  After `close` it can be connected again.
+
+    *host* and *kwargs* are options for `set_ssh_options`; `connect` takes them, too.
     """
 
     def __init__(self, host: str | None = None, **kwargs: Any) -> None:
@@ -217,6 +219,7 @@ class Session(AnySession):
         """
         options.warn_unknown(kwargs)
         given = {name: value for name, value in kwargs.items() if value is not None}
+        options.check_numbers(given)
         if not self._connecting.acquire(blocking=False):
             raise LibsshSessionException(
                 "ssh connect failed: the session is being connected already, in another thread or a callback"

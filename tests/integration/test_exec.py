@@ -110,6 +110,8 @@ def test_signal(session):
     """The signal that ended a command is told by its name; the exit status is -1 then."""
     done = session.exec_command("kill -TERM $$")
     assert (done.returncode, done.signal) == (-1, "TERM")
+    with pytest.raises(subprocess.CalledProcessError, match="SIGTERM"):
+        done.check_returncode()
 
 
 def test_text_and_bytes(session):
@@ -226,3 +228,6 @@ def test_completed_is_what_it_says():
     """The result can be made by hand, and shows its signal."""
     done = Completed("command", -1, b"", b"", "KILL")
     assert (done.args, done.signal) == ("command", "KILL")
+    assert repr(done).endswith("stderr=b'', signal='KILL')")
+    with pytest.raises(LibsshChannelException, match="without an exit status"):
+        Completed("command", -1, b"", b"").check_returncode()

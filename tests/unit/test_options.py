@@ -135,6 +135,16 @@ def test_warn_unknown():
         options.warn_unknown(["host", "passwd"])
     with pytest.warns(UserWarning, match=r"'zzzzz'$"):
         options.warn_unknown(["zzzzz"])
+    with pytest.warns(UserWarning, match="unknown") as caught, pytest.raises(LibsshSessionException, match="Hostname"):
+        Session().connect(hosst="there")
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("name", ["port", "timeout", "banner_timeout", "auth_timeout", "server_alive_interval"])
+def test_numbers_are_numbers(name):
+    """What has to be a number and is not is named."""
+    with pytest.raises(LibsshSessionException, match=f"^{name}: 'soon' is not a number$"):
+        Session().connect(host="there", **{name: "soon"})
 
 
 def test_no_warning_for_known():
