@@ -7,12 +7,12 @@ import base64
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from . import _core, certificates, hostkeys, kbdint, keys
+from . import _core, certificates, hostkeys, kbdint, keys, options
 from .agent import URI_SCHEME, Agent, AgentError, Selector, Signer, is_uri
 from .errors import KeyImportError, LibsshSessionException, LibsshSessionTimeout, ShortKeyError
 
@@ -46,6 +46,35 @@ class Credentials(NamedTuple):
     rsa_min_size: int = 0
     gss_auth: bool | None = None
     methods: Sequence[str] = tuple(_core.METHODS)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Credentials:
+        """Take them from the keywords of ``Session.connect``."""
+        given = settings.get
+        key, passphrase, ask = given("private_key"), given("private_key_password"), given("prompt_callback")
+        look_for_keys, agent = bool(given("look_for_keys", True)), given("agent", True)
+        added = [given("add_identity")] if given("add_identity") else []
+        answering = given("password"), given("kbdint_answers"), given("kbdint_callback")
+        return cls(
+            key=keys.load_key(key, passphrase, ask=ask) if key else None,
+            certificate=given("certificate"),
+            password=given("password"),
+            answers=kbdint.Answers(answering[0], given("password_prompt"), *answering[1:]) if any(answering) else None,
+            identities=options.paths(given("identities", ())),
+            certificate_files=options.paths(given("certificate_file", ())),
+            look_for_keys=look_for_keys,
+            key_files=[*options.paths(added), *given("identity_files", keys.default_identities())],
+            agent=agent if isinstance(agent, str) else os.environ.get("SSH_AUTH_SOCK") if agent else None,
+            identities_only=bool(given("identities_only", not given("agent", look_for_keys))),
+            passphrase=passphrase,
+            security_key_provider=given("security_key_provider") or os.environ.get("SSH_SK_PROVIDER"),
+            pkcs11_provider=given("pkcs11_provider"),
+            ask=ask,
+            notify=given("notify_callback"),
+            rsa_min_size=int(given("rsa_min_size", 0)),
+            gss_auth=given("gss_auth"),
+            methods=options.methods(given("preferred_authentications")),
+        )
 
     def cures(self, wanted: Sequence[str]) -> list[str]:
         """Return the keywords that would give more to try to a server that still wants one of these methods."""

@@ -239,7 +239,7 @@ class Session(AnySession):
                     self.set_ssh_options(name, value)
             explicit = {**self._options, **given}
             settings = meanings.resolve(explicit)
-            credentials = self._credentials(settings)
+            credentials = auth.Credentials.of(settings)
             self._reach(settings, explicit)
             if not self._core.is_gssapi_kex:
                 self._check_host_key()
@@ -259,34 +259,6 @@ class Session(AnySession):
             self._proxy = None
         self._login = None
         self._core = self._new_core()
-
-    def _credentials(self, given: Mapping[str, Any]) -> auth.Credentials:
-        passphrase = given.get("private_key_password")
-        look_for_keys = bool(given.get("look_for_keys", True))
-        agent = given.get("agent", True)
-        added = [given["add_identity"]] if given.get("add_identity") else []
-        return auth.Credentials(
-            key=keys.load_key(given["private_key"], passphrase, ask=given.get("prompt_callback"))
-            if given.get("private_key")
-            else None,
-            certificate=given.get("certificate"),
-            password=given.get("password"),
-            answers=_answers(given),
-            identities=options.paths(given.get("identities", ())),
-            certificate_files=options.paths(given.get("certificate_file", ())),
-            look_for_keys=look_for_keys,
-            key_files=[*options.paths(added), *given.get("identity_files", keys.default_identities())],
-            agent=agent if isinstance(agent, str) else os.environ.get("SSH_AUTH_SOCK") if agent else None,
-            identities_only=bool(given.get("identities_only", not given.get("agent", look_for_keys))),
-            passphrase=passphrase,
-            security_key_provider=given.get("security_key_provider") or os.environ.get("SSH_SK_PROVIDER"),
-            pkcs11_provider=given.get("pkcs11_provider"),
-            ask=given.get("prompt_callback"),
-            notify=given.get("notify_callback"),
-            rsa_min_size=int(given.get("rsa_min_size", 0)),
-            gss_auth=given.get("gss_auth"),
-            methods=options.methods(given.get("preferred_authentications")),
-        )
 
     def _configure(self, settings: Mapping[str, Any]) -> None:
         """Set what libssh itself has to know."""
@@ -496,7 +468,7 @@ class Session(AnySession):
 
     def authenticate_pubkey(self) -> None:
         """Log in with a key of the agent's or of the key files."""
-        credentials = self._credentials({})
+        credentials = auth.Credentials.of({})
         self._login = auth.login(self._core, credentials, self._where(), self._auth_deadline(), {"publickey"})
 
     def authenticate_password(self, password: str | bytes) -> None:
@@ -618,12 +590,3 @@ def address_family(settings: Mapping[str, Any]) -> int:
 def _connect_timeout(settings: Mapping[str, Any]) -> float | None:
     seconds = float(settings.get("timeout", 0)) + float(settings.get("timeout_usec", 0)) / 1e6
     return seconds or None
-
-
-def _answers(given: Mapping[str, Any]) -> kbdint.Answers | None:
-    """Return what answers prompts, None if nothing does."""
-    answering = [given.get(name) for name in ("password", "kbdint_answers", "kbdint_callback")]
-    if not any(answering):
-        return None
-    password, table, callback = answering
-    return kbdint.Answers(password, given.get("password_prompt"), table, callback)
