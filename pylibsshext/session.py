@@ -64,7 +64,6 @@ _GOODBYE_TIMEOUT = 1.0
 _ALIVE_COUNT_MAX = 3  # OpenSSH's default
 _ATTEMPT_PAUSE = 1.0  # seconds after the first attempt; twice as many after each further one
 _LONGEST_PAUSE = 8.0
-_FAMILIES = {"any": 0, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 
 def __getattr__(name: str) -> Any:
@@ -365,28 +364,8 @@ class Session(AnySession):
         if hop:
             self._proxy = jump.Jump(*hop, host, port, deadline)
             return self._proxy.end
-        nodelay = bool(settings.get("nodelay", True))
-        if "fd" in settings:
-            return transport.adopt(int(settings["fd"]), nodelay=nodelay)
-        if not host:
-            raise LibsshSessionException("ssh connect failed: Hostname required")
-        if settings.get("unix_socket"):
-            return transport.connect_unix(settings["unix_socket"], max(0.0, deadline - time.monotonic()))
-        command = settings.get("proxycommand")
-        if command and command != "none":
-            user, alias = self.get_ssh_options("user"), settings.get("original_host")
-            sock, self._proxy = transport.proxy_command(command, host, port, user, alias=alias)
-            return transport.passed_connection(sock, self._proxy, deadline) if settings.get("proxy_use_fdpass") else sock
-        about: dict[str, Any] = {
-            "family": address_family(settings),
-            "bind_address": settings.get("bind_address"),
-            "nodelay": nodelay,
-        }
-        if settings.get("proxy"):
-            from . import proxies  # as what few need, it is loaded when it is needed
-
-            return proxies.connect(proxies.Proxy.parse(settings["proxy"]), host, port, deadline, **about)
-        return transport.connect_tcp(host, port, max(0.0, deadline - time.monotonic()), **about)
+        sock, self._proxy = transport.reach(settings, host, port, self.get_ssh_options("user"), deadline)
+        return sock
 
     def _where(self) -> str:
         user, host = self.get_ssh_options("user"), self.get_ssh_options("host")
@@ -577,14 +556,6 @@ class Session(AnySession):
 def _leaves_order(algorithms: Any) -> bool:
     """Whether a list of algorithms, not given or with ``+`` or ``-``, leaves it to us which one comes first."""
     return algorithms is None or os.fsdecode(algorithms)[:1] in ("+", "-")
-
-
-def address_family(settings: Mapping[str, Any]) -> int:
-    """Return which addresses to connect to, as `socket` has them; 0 for any."""
-    family = _FAMILIES.get(str(settings.get("address_family", "any")).lower())
-    if family is None:
-        raise LibsshSessionException(f"address_family: {settings['address_family']!r} is not one of {', '.join(_FAMILIES)}")
-    return family
 
 
 def _connect_timeout(settings: Mapping[str, Any]) -> float | None:

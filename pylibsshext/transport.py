@@ -17,11 +17,12 @@ import sys
 import time
 from typing import IO, TYPE_CHECKING, cast
 
+from .errors import LibsshSessionException
 from .ssh_config import local_user, shell_host, shell_user, tokens
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any, TypeVar
 
     _Answer = TypeVar("_Answer")
@@ -31,6 +32,47 @@ if TYPE_CHECKING:
 
 # How much of what a proxy command says is kept: enough for its last lines.
 _STDERR_KEPT = 4096
+
+_FAMILIES = {"any": 0, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
+
+
+def reach(
+    settings: Mapping[str, Any], host: str, port: int, user: str | None, deadline: float
+) -> tuple[socket.socket, Proxy | None]:
+    """Connect to a host as the keywords of ``Session.connect`` say; return the socket, and the ProxyCommand behind it if it is one's."""
+    nodelay = bool(settings.get("nodelay", True))
+    if "fd" in settings:
+        return adopt(int(settings["fd"]), nodelay=nodelay), None
+    if not host:
+        raise LibsshSessionException("ssh connect failed: Hostname required")
+    if settings.get("unix_socket"):
+        return connect_unix(settings["unix_socket"], max(0.0, deadline - time.monotonic())), None
+    command = settings.get("proxycommand")
+    if command and command != "none":
+        sock, proxy = proxy_command(command, host, port, user, alias=settings.get("original_host"))
+        try:
+            return passed_connection(sock, proxy, deadline) if settings.get("proxy_use_fdpass") else sock, proxy
+        except BaseException:
+            proxy.close()
+            raise
+    about: dict[str, Any] = {
+        "family": address_family(settings),
+        "bind_address": settings.get("bind_address"),
+        "nodelay": nodelay,
+    }
+    if settings.get("proxy"):
+        from . import proxies  # as what few need, it is loaded when it is needed
+
+        return proxies.connect(proxies.Proxy.parse(settings["proxy"]), host, port, deadline, **about), None
+    return connect_tcp(host, port, max(0.0, deadline - time.monotonic()), **about), None
+
+
+def address_family(settings: Mapping[str, Any]) -> int:
+    """Return which addresses to connect to, as `socket` has them; 0 for any."""
+    family = _FAMILIES.get(str(settings.get("address_family", "any")).lower())
+    if family is None:
+        raise LibsshSessionException(f"address_family: {settings['address_family']!r} is not one of {', '.join(_FAMILIES)}")
+    return family
 
 
 def connect_tcp(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _core, jump, proxies, settings, transport
 from .._version import __version__
 from ..errors import LibsshException
-from ..session import Session, address_family
+from ..session import Session
 from . import inventory
 from .report import Report
 from .tap import Tap
@@ -75,7 +75,7 @@ class Watched(Visitor):
     def _socket(self, given: Mapping[str, Any], deadline: float, hop: Hop | None = None) -> socket.socket:
         if not self.way:
             began = time.monotonic()
-            found = transport.resolve(self.get_ssh_options("host"), self.port or 22, address_family(given), deadline)
+            found = transport.resolve(self.get_ssh_options("host"), self.port or 22, transport.address_family(given), deadline)
             self.addresses = [address[0] for _, address in found]
             self.took["name"] = time.monotonic() - began
         if self.tap is not None:
