@@ -167,6 +167,28 @@ def apply(core: _core.Session, name: str, value: Any) -> None:
             raise LibsshConnectionError(f"setting host failed: {why}") from exc
 
 
+def configure(core: _core.Session, settings: Mapping[str, Any]) -> None:
+    """Set what the keywords of ``Session.connect`` mean for libssh itself: the options, and the algorithms in the order we want."""
+    if settings.get("host_key"):  # with GSSAPI's key exchange there would be none to compare with it
+        settings = {name: value for name, value in settings.items() if name != "gss_kex"}
+    for name, value in settings.items():
+        if is_option(name) and name not in ("fd", "add_identity", "timeout", "timeout_usec", "proxycommand"):
+            apply(core, name, value)
+    usual = core.get_text(numbers("ciphers")[0])  # which libssh 0.10 does not tell, nor takes changes of its lists
+    if usual is not None and leaves_order(settings.get("ciphers")):
+        apply(core, "ciphers", preferred_first(usual))
+    if usual is not None and "publickey_accepted_algorithms" not in settings:
+        apply(core, "publickey_accepted_algorithms", FORGOTTEN)
+    if settings.get("legacy_algorithms"):
+        for name in LEGACY:
+            apply(core, name, with_legacy(name, settings.get(name) or core.get_text(numbers(name)[0])))
+
+
+def leaves_order(algorithms: Any) -> bool:
+    """Whether a list of algorithms, not given or with ``+`` or ``-``, leaves it to us which one comes first."""
+    return algorithms is None or os.fsdecode(algorithms)[:1] in ("+", "-")
+
+
 def _compression(value: Any) -> Any:
     """Return what libssh takes for ``compression``, of which it knows no changes by ``+ - ^``."""
     if isinstance(value, bool):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import binascii
-import os
 import socket
 import threading
 import time
@@ -261,19 +260,7 @@ class Session(AnySession):
 
     def _configure(self, settings: Mapping[str, Any]) -> None:
         """Set what libssh itself has to know."""
-        if settings.get("host_key"):  # with GSSAPI's key exchange there would be none to compare with it
-            settings = {name: value for name, value in settings.items() if name != "gss_kex"}
-        for name, value in settings.items():
-            if options.is_option(name) and name not in ("fd", "add_identity", "timeout", "timeout_usec", "proxycommand"):
-                options.apply(self._core, name, value)
-        usual = self.get_ssh_options("ciphers")  # which libssh 0.10 does not tell, nor takes changes of its lists
-        if usual is not None and _leaves_order(settings.get("ciphers")):
-            options.apply(self._core, "ciphers", options.preferred_first(usual))
-        if usual is not None and "publickey_accepted_algorithms" not in settings:
-            options.apply(self._core, "publickey_accepted_algorithms", options.FORGOTTEN)
-        if settings.get("legacy_algorithms"):
-            for name in options.LEGACY:
-                options.apply(self._core, name, options.with_legacy(name, settings.get(name) or self.get_ssh_options(name)))
+        options.configure(self._core, settings)
         interval = float(settings.get("server_alive_interval", 0))
         self._core.set_keepalive(interval, int(settings.get("server_alive_count_max", _ALIVE_COUNT_MAX)))
         retries = int(settings.get("open_session_retries", 0))
@@ -300,8 +287,9 @@ class Session(AnySession):
         """Get a socket, then exchange banners and keys over it, all within the connect timeout."""
         for name in ("knownhosts", "global_knownhosts"):  # libssh need not look there, too
             self._core.set_option(_core.OPTIONS[name], "/dev/null", name)
-        if _leaves_order(settings.get("hostkeys")):
-            self._prefer_known_keys()
+        if self._trust is not None and options.leaves_order(settings.get("hostkeys")):
+            supported = self.get_ssh_options("hostkeys") or options.USUAL_HOST_KEYS
+            self._core.set_option(_core.OPTIONS["hostkeys"], self._trust.preferred_first(supported), "hostkeys")
         hop = self._hop(way) if way else None
         # Each hop has had its own time.
         deadline = time.monotonic() + (_connect_timeout(settings) or _CONNECT_TIMEOUT)
@@ -372,17 +360,6 @@ class Session(AnySession):
         return f"{user + '@' if user else ''}{host or 'the given socket'} port {self.port}"
 
     # Host keys
-
-    def _prefer_known_keys(self) -> None:
-        """Ask first for what can be checked: certificates where an authority is on record, then types of key that are."""
-        trust = self._trust
-        known = hostkeys.algorithms(trust.key_types()) if trust is not None and trust.host else []
-        supported = (self.get_ssh_options("hostkeys") or options.USUAL_HOST_KEYS).split(",")
-        certified = [name for name in supported if "-cert-v01@" in name]
-        plain = [name for name in supported if name not in certified]
-        wanted = certified if trust is not None and trust.host and trust.authorities() else []
-        wanted += [name for name in known if name in plain]
-        self._core.set_option(_core.OPTIONS["hostkeys"], ",".join(dict.fromkeys([*wanted, *plain])), "hostkeys")
 
     def _verifies(self, key: bytes, signature: bytes, data: bytes) -> bool:
         text = binascii.b2a_base64(key, newline=False)
@@ -551,11 +528,6 @@ class Session(AnySession):
     def push_callback(self, callback: Any) -> None:
         """Keep an object, such as a `ChannelCallback` of 1.4.0's, for as long as there is this one."""
         self._kept.append(callback)
-
-
-def _leaves_order(algorithms: Any) -> bool:
-    """Whether a list of algorithms, not given or with ``+`` or ``-``, leaves it to us which one comes first."""
-    return algorithms is None or os.fsdecode(algorithms)[:1] in ("+", "-")
 
 
 def _connect_timeout(settings: Mapping[str, Any]) -> float | None:

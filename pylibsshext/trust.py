@@ -82,6 +82,16 @@ class Trust(NamedTuple):
         """Return the ``@cert-authority`` lines that hold for this host."""
         return [] if self.pins else hostkeys.marked(self.files, "cert-authority", self.host, self.port, self.alias)
 
+    def preferred_first(self, supported: str) -> str:
+        """Return a list of algorithms by what can be checked: certificates, if an authority is on record, then known types of key."""
+        names = supported.split(",")
+        plain = [name for name in names if "-cert-v01@" not in name]
+        if not self.host:
+            return ",".join(plain)
+        certified = [name for name in names if name not in plain] if self.authorities() else []
+        known = [name for name in hostkeys.algorithms(self.key_types()) if name in plain]
+        return ",".join(dict.fromkeys([*certified, *known, *plain]))
+
     def verdict(self, key_type: str, blob: bytes, verifies: Verifier) -> hostkeys.Verdict:
         """Judge what a host shows: a key, or a certificate for one, which counts by its authority, else as the key in it.
 

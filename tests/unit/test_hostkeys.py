@@ -19,6 +19,7 @@ from hypothesis import given, settings, strategies as st
 from pylibsshext import hostkeys
 from pylibsshext.errors import HostKeyChangedError, HostKeyError
 from pylibsshext.hostkeys import State
+from pylibsshext.trust import Trust
 
 
 def make_blob(key_type: str, seed: bytes) -> bytes:
@@ -228,6 +229,23 @@ def test_known_types_in_the_order_of_the_files(known: Path) -> None:
     assert hostkeys.algorithms(["ssh-rsa", "ssh-ed25519"]) == ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"]
     known.write_text(line("h", RSA) + line("h", RSA, "@revoked"))
     assert hostkeys.known_types([known], "h", 22) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "lines", "first"),
+    [
+        ("h", line("h", RSA), ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"]),
+        ("h", line("h", ED), ["ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"]),
+        ("h", line("h", ED, "@cert-authority"), ["rsa-sha2-512-cert-v01@openssh.com", "ssh-ed25519", "rsa-sha2-512"]),
+        ("", line("*", RSA) + line("*", ED, "@cert-authority"), ["ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"]),
+    ],
+)
+def test_what_can_be_checked_is_asked_for_first(known: Path, host: str, lines: str, first: list[str]) -> None:
+    """Certificates are asked for only where an authority is on record, and of a host without a name nothing is known."""
+    known.write_text(lines)
+    trust = Trust.of({"knownhosts": str(known), "global_knownhosts": "none"}, host, 22)
+    supported = "ssh-ed25519,rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-512,rsa-sha2-256"
+    assert trust.preferred_first(supported).split(",")[:3] == first
 
 
 def test_signature_algorithm_is_taken_for_its_key_type(known: Path) -> None:
