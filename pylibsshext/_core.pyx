@@ -142,6 +142,23 @@ def local_addresses():
     return found
 
 
+cdef extern from * nogil:
+    """
+    #ifdef __linux__
+    #include <sys/prctl.h>
+    #define px_hide_memory() prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    #else
+    #define px_hide_memory() 0
+    #endif
+    """
+    int px_hide_memory()
+
+
+def hide_memory():
+    """Keep other processes of the user from looking into this one's memory, where the system can (Linux, ``PR_SET_DUMPABLE``)."""
+    px_hide_memory()
+
+
 cdef object taken_text(char *value):
     """Return a C string as text, and free it; None of NULL."""
     try:

@@ -96,7 +96,7 @@ class Credentials(NamedTuple):
 class Candidate(NamedTuple):
     """One thing to try: a method of RFC 4252, what it is tried with, how, and the keyword to change where that can't be done.
 
-    What is sure to bother a person (*asks*) is tried last.
+    What is sure to bother a person (*asks*) is tried last; what needs nobody else, no agent and no device, is *at_hand*.
     """
 
     method: str
@@ -104,6 +104,7 @@ class Candidate(NamedTuple):
     attempt: Callable[[], int]
     cure: str = ""
     asks: bool = False
+    at_hand: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} ({self.source})" if self.source else self.method
@@ -196,7 +197,7 @@ class Candidates:
             self._check_size(base64.b64decode(key.public_base64()))
             return self._core.auth_publickey(key, self._deadline)
 
-        return Candidate("publickey", source, attempt, cure)
+        return Candidate("publickey", source, attempt, cure, at_hand=True)
 
     def _check_size(self, blob: bytes) -> None:
         """Raise `ShortKeyError` where libssh would not show the server a key, and say only that it was denied."""

@@ -11,7 +11,7 @@ import weakref
 from contextlib import suppress
 from typing import Any
 
-from . import _core, logging
+from . import _core
 from .errors import LibsshChannelTimeout, LibsshException
 
 _SLICE = 1.0  # seconds between two looks whether anybody still has the session
@@ -24,6 +24,8 @@ def agent_path(value: Any) -> str | None:
         return None
     path = os.path.expanduser(value) if isinstance(value, str) else os.environ.get("SSH_AUTH_SOCK")
     if not path:
+        from . import logging
+
         logging.logger.warning("the agent is not forwarded: there is none (SSH_AUTH_SOCK is not set)")
     return path or None
 

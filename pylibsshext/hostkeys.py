@@ -17,6 +17,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import HostKeyChangedError, HostKeyError
 
+try:  # a module for each hash: hashlib loads OpenSSL, too, which takes longer than a login's other imports
+    from _sha2 import sha256  # type: ignore[import-not-found]
+except ImportError:  # before Python 3.12, or left out of this Python
+    from hashlib import sha256
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Union
@@ -150,9 +155,7 @@ def default_files(ssh_dir: Path | None = None) -> list[str]:
 
 def fingerprint(blob: bytes) -> str:
     """Return the fingerprint of a public key as ``ssh-keygen -l`` prints it."""
-    import hashlib
-
-    return "SHA256:" + _encode(hashlib.sha256(blob).digest()).rstrip(b"=").decode()
+    return "SHA256:" + _encode(sha256(blob).digest()).rstrip(b"=").decode()
 
 
 def file_name(host: str, port: int) -> str:

@@ -6,7 +6,6 @@ A KRL (PROTOCOL.krl in OpenSSH's sources) is what ``ssh-keygen -k`` makes.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
@@ -95,6 +94,8 @@ def _in_krl(reader: Reader, keys: Collection[bytes], certificate: Certificate | 
 
 
 def _digest(kind: int, blob: bytes) -> bytes:
+    import hashlib
+
     return (hashlib.sha1(blob, usedforsecurity=False) if kind == _SHA1 else hashlib.sha256(blob)).digest()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import binascii
 import socket
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,6 @@ from . import (
     jump,
     kbdint,
     keys,
-    logging,
     options,
     settings as meanings,
     transport,
@@ -124,8 +124,8 @@ class Session(AnySession):
     # Options
 
     def _new_core(self) -> _core.Session:
-        core = _core.Session(logging.emit)
-        core.set_log_level(logging.effective_level() if self._log_level is None else self._log_level)
+        core = _core.Session(_log)
+        core.set_log_level(_effective_log_level() if self._log_level is None else self._log_level)
         core.set_option(_core.OPTIONS["process_config"], 0, "process_config")  # connect() reads it, at the right moment
         core.set_option(_core.OPTIONS["ssh_dir"], options.default_ssh_dir(), "ssh_dir")
         for name, value in self._options.items():
@@ -137,6 +137,8 @@ class Session(AnySession):
         if not options.is_option(key):
             raise LibsshSessionException(f"Unknown attribute name [{key}]")
         if key == "log_verbosity":
+            from . import logging
+
             self._log_level = logging.LOG_MAP[value] if value and value in logging.LOG_MAP else int(value)
             self._core.set_log_level(self._log_level)
             return
@@ -163,6 +165,8 @@ class Session(AnySession):
 
     def set_log_level(self, level: int) -> None:
         """Set how much of libssh's log reaches the logger ``ansible-pylibssh``: a level of `logging`, or one of ours."""
+        from . import logging
+
         self._log_level = logging.libssh_level(level)
         self._core.set_log_level(self._log_level)
 
@@ -528,6 +532,21 @@ class Session(AnySession):
     def push_callback(self, callback: Any) -> None:
         """Keep an object, such as a `ChannelCallback` of 1.4.0's, for as long as there is this one."""
         self._kept.append(callback)
+
+
+def _log(number: int, text: str) -> None:
+    from . import logging
+
+    logging.emit(number, text)
+
+
+def _effective_log_level() -> int:
+    """Return how much libssh shall log: nothing as long as the program has no `logging`, which takes its time to load."""
+    if "logging" not in sys.modules:
+        return 0
+    from . import logging
+
+    return logging.effective_level()
 
 
 def _connect_timeout(settings: Mapping[str, Any]) -> float | None:

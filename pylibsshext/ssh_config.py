@@ -6,7 +6,6 @@ What they mean for a session is said in `settings`.
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from typing import TYPE_CHECKING
@@ -275,6 +274,8 @@ class Config:
             self._values.setdefault(word, [rest])
 
     def _include(self, patterns: Sequence[str], base: str, depth: int, active: bool) -> None:
+        import glob
+
         if depth >= _DEPTH:
             raise ValueError("too many files that include each other")
         for pattern in patterns:

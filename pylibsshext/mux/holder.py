@@ -15,6 +15,7 @@ import threading
 import time
 from typing import Any
 
+from .. import _core
 from ..errors import LibsshSessionException
 from . import paths, start
 from .pool import Held, Pool
@@ -40,12 +41,7 @@ def begin(about: dict[str, Any]) -> None:
 def _protect() -> None:
     """Keep passwords that pass through out of core dumps, and other processes of the user out of this one's memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        import ctypes
-
-        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
-    except (ImportError, OSError, AttributeError):  # a Python without ctypes: then there is the limit alone
-        return
+    _core.hide_memory()
 
 
 class Holder:

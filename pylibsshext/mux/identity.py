@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -18,6 +17,8 @@ _SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 
 def digest(keywords: Mapping[str, Any], policy: str) -> str:
     """Return the digest of a connection that *keywords* of ``Session.connect`` make under a host-key policy."""
+    import hashlib  # which the holder itself has seldom use for
+
     agent = keywords.get("agent")
     sealed: list[bytes | bytearray] = []
     about = {

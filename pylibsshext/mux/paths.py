@@ -7,7 +7,6 @@ is done through that descriptor.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -105,6 +104,8 @@ def environment() -> dict[str, str]:
 
 def holder_name() -> str:
     """Return the holder's name without suffix: another version of the code, or another environment, has another one."""
+    import hashlib  # which the holder itself has no use for
+
     about = [VERSION, _code(), sys.executable, sys.version, os.uname().nodename, sorted(environment().items())]
     return hashlib.sha256(json.dumps(about).encode("ascii")).hexdigest()[:24]
 

@@ -64,6 +64,47 @@ def test_wrong_key(sshd, connect, tmp_path):
         connect(sshd, private_key=(tmp_path / "key").read_bytes())
 
 
+def requests(host):
+    """The methods that clients have asked for."""
+    return re.findall(r"userauth-request for user \S+ service ssh-connection method ([a-z]+)", host.log())
+
+
+def test_a_key_is_offered_at_once(new_sshd, connect):
+    """A key that is at hand needs no question for the server's methods before it: one round trip less for each login."""
+    host = new_sshd(sshd_config="LogLevel DEBUG")
+    assert connect(host).info.auth_method == "publickey"
+    assert requests(host) == ["publickey"]
+
+
+def test_a_refused_key_tells_the_methods(new_sshd, connect, tmp_path):
+    """After it the server is asked once more, in case that it wants nothing at all."""
+    servers.make_key(tmp_path / "key")
+    host = new_sshd(sshd_config="LogLevel DEBUG")
+    with pytest.raises(AuthenticationError) as caught:
+        connect(host, private_key=(tmp_path / "key").read_bytes(), gss_auth=False)
+    assert requests(host) == ["publickey", "none"]
+    assert "publickey" in caught.value.methods_left
+
+
+def test_a_server_that_has_no_use_for_keys(new_sshd, connect):
+    """A key is an attempt that the server counts: where there is a password, too, its methods are asked for first."""
+    host = new_sshd(sshd_config="PubkeyAuthentication no\nMaxAuthTries 1\nPasswordAuthentication yes")
+    if not host.password:
+        missing("root, for hosts with passwords")
+    assert connect(host, password=host.password).info.auth_attempts == ["password: accepted"]
+    with pytest.raises(AuthenticationError, match=r"Tried publickey \(private_key SHA256:.*denied"):
+        connect(host)
+
+
+def test_a_server_that_wants_nothing(new_sshd, connect):
+    """Who may log in without anything does, with a key that the server does not know, too."""
+    host = new_sshd(sshd_config="PermitEmptyPasswords yes\nPasswordAuthentication yes\nAuthorizedKeysFile none")
+    if not host.has_accounts:
+        missing("root, for accounts")
+    for given in ({}, {"private_key": None, "look_for_keys": False}):
+        assert connect(host, user="open", **given).info.auth_method == "none"
+
+
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
 @pytest.mark.parametrize("as_text", [True, False])
 def test_encrypted_key(new_sshd, connect, tmp_path, kind, as_text):

@@ -34,6 +34,7 @@ ACCOUNTS = {
         Account("root", 0, PASSWORD, _HASH),
         Account("ansible", 61001, PASSWORD, _HASH, "NOPASSWD:ALL"),
         Account("nopw", 61002, PASSWORD, _HASH, "ALL"),  # has no NOPASSWD: sudo wants the password
+        Account("open", 61003, "", ""),  # for sshd's PermitEmptyPasswords
     )
 }
 

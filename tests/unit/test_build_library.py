@@ -34,6 +34,13 @@ def test_import_loads_no_library():
     assert python(code) == "['pylibsshext']"
 
 
+def test_a_session_loads_no_more_than_it_needs():
+    """Modules of Python's that take long and that a login has no use for stay away: each start of the connection holder pays for them."""
+    dear = {"inspect", "logging", "ctypes", "asyncio", "hmac", "getpass", "tempfile", "urllib.request"}
+    code = f"import pylibsshext.session, pylibsshext.mux.holder; print(sorted({dear!r} & sys.modules.keys()))"
+    assert python(code) == "[]"
+
+
 def test_versions_have_the_shapes_of_1_4_0():
     """A version, its parts as numbers, libssh's version, and all of it in one text."""
     assert re.fullmatch(r"2\.\d+\.\d+", pylibsshext.__version__)
