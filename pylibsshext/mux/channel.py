@@ -302,12 +302,20 @@ class MuxChannel:
         """Leave the channel with the holder, under a name, for another client to take; it is closed here."""
         if self._wire is None or any(self._data):
             raise LibsshChannelException("keeping the channel failed: it has ended, or has output that was not read")
-        fds = [fd for fd in (*self._pipes, self._stdin) if fd is not None]
-        self._session.ask(self._wire, {"do": "keep", "name": name}, fds=fds)
-        self._session.give_back(self._wire)
-        self._wire = None
-        self._closed = self._told_end = True
-        self._let_go()
+        ends = [*self._pipes, self._stdin]
+        state = {"ends": [fd is not None for fd in ends], "input_ended": self._input_ended}
+        try:
+            self._say("keeping the channel", tuple(fd for fd in ends if fd is not None), do="keep", name=name, state=state)
+            while "event" in self._session.answered(self._wire).data:
+                pass  # it was on its way, and is told again to the one who takes the channel
+        except HangUp as exc:
+            raise LibsshChannelConnectionError(f"keeping the channel failed: {_LOST}") from exc
+        else:
+            self._session.give_back(self._wire)
+            self._wire = None
+        finally:
+            self._closed = self._told_end = True
+            self._let_go()
 
     @classmethod
     def taken(cls, session: MuxSession, name: str) -> MuxChannel | None:
@@ -322,6 +330,7 @@ class MuxChannel:
         if not answer.data["taken"]:
             session.give_back(wire)
             return None
-        channel._wire, channel._pipes = wire, list(answer.fds[:2])
-        channel._stdin = answer.fds[2] if len(answer.fds) > 2 else None
+        state, fds = answer.data["state"], iter(answer.fds)
+        *channel._pipes, channel._stdin = [next(fds) if there else None for there in state["ends"]]
+        channel._wire, channel._input_ended = wire, state["input_ended"]
         return channel

@@ -75,7 +75,7 @@ class MuxSession(AnySession):
             # The request need not wait for the greeting: that would take as long once more.
             wire.send({"do": "session", **self._about()})
             greet(wire)
-            self.reused = bool(self._answered(wire).data["reused"])
+            self.reused = bool(self.answered(wire).data["reused"])
         except BaseException:
             wire.close()
             raise
@@ -108,11 +108,12 @@ class MuxSession(AnySession):
     def ask(
         self, wire: Wire, request: dict[str, Any], blob: bytes = b"", fds: Sequence[int] = (), timeout: float | None = None
     ) -> Message:
-        """Send a request and return the answer; what the holder wants to know before that is answered here."""
+        """Send a request and return the answer."""
         wire.send(request, blob, fds)
-        return self._answered(wire, timeout)
+        return self.answered(wire, timeout)
 
-    def _answered(self, wire: Wire, timeout: float | None = None) -> Message:
+    def answered(self, wire: Wire, timeout: float | None = None) -> Message:
+        """Return the answer to what was sent; what the holder wants to know before that is answered here."""
         while True:
             message = wire.receive(timeout)
             sealed: list[bytes | bytearray] = []

@@ -40,24 +40,27 @@ class Run:
         self._out = [stdout, stderr]
         self._lock = threading.Lock()
         self._wire: Wire | None = wire
-        self._untold: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any]] = []
         self._moved = 0
         self.ended = False
 
     def start(self) -> None:
         """Begin to hand on the output."""
-        _thread.start_new_thread(self._pump, ())
+        try:
+            _thread.start_new_thread(self._pump, ())
+        except (RuntimeError, MemoryError) as exc:  # there are too many
+            self._finish({"event": "failed", "error": pack_error(exc)}, hang_up=True)
 
     def _tell(self, event: dict[str, Any]) -> None:
-        """Tell the client, or keep it for the one who takes the channel over."""
+        """Tell the client, if there is one, and remember it for the one who takes the channel over."""
         with self._lock:
-            if self._wire is None:
-                self._untold.append(event)
-                return
-            with contextlib.suppress(HangUp):  # who does not listen any more has ended the channel, too
-                self._wire.send(event)
+            self._events.append(event)
+            if self._wire is not None:
+                with contextlib.suppress(HangUp):  # who does not listen any more has ended the channel, too
+                    self._wire.send(event)
 
     def _pump(self) -> None:
+        hang_up = False
         try:
             event = self._output()
         except LibsshException as exc:
@@ -66,13 +69,23 @@ class Run:
                 self._pool.retire(self.held)
         except OSError:
             event = {"event": "failed", "error": {"class": "LibsshChannelException", "text": "nobody reads the output"}}
-            self.hang_up()
-        self._channel.close()
-        # First the slot, then the word: who hears it may ask for the next channel at once.
-        self.ended = True
-        self._pool.release(self.held)
-        self._tell(event)
-        self._close_output()
+            hang_up = True
+        except Exception as exc:  # noqa: BLE001 - told to the client, who waits for it
+            event = {"event": "failed", "error": pack_error(exc)}
+            hang_up = True
+        self._finish(event, hang_up)
+
+    def _finish(self, event: dict[str, Any], hang_up: bool) -> None:
+        """Close the channel, tell of it, and close the pipes; each of it whatever became of the others."""
+        with contextlib.ExitStack() as rest:
+            # Last in, first out. First the slot, then the word: who hears it may ask for the next channel at once.
+            rest.callback(self._close_output)
+            rest.callback(self._tell, event)
+            rest.callback(self._pool.release, self.held)
+            try:
+                self.hang_up() if hang_up else self._channel.close()
+            finally:
+                self.ended = True
 
     def _output(self) -> dict[str, Any]:
         channel = self._channel
@@ -108,7 +121,11 @@ class Run:
 
     def feed(self, fd: int) -> None:
         """Send what comes out of *fd* to the command, and its end."""
-        _thread.start_new_thread(self._feed, (fd,))
+        try:
+            _thread.start_new_thread(self._feed, (fd,))
+        except (RuntimeError, MemoryError):  # there are too many; the client finds its pipe broken, and the command hung up on
+            os.close(fd)
+            self.hang_up()
 
     def _feed(self, fd: int) -> None:
         try:
@@ -152,20 +169,13 @@ class Run:
     # From one client to the next
 
     def detach(self) -> None:
-        """From now on keep what is to be told."""
+        """From now on tell nobody."""
         with self._lock:
             self._wire = None
 
     def attach(self, wire: Wire) -> None:
-        """Tell *wire* from now on, and first what was to be told meanwhile."""
+        """Tell *wire* from now on, and first all that has happened: whoever had the channel before may not have heard it."""
         with self._lock:
             self._wire = wire
-            untold, self._untold = self._untold, []
-            for event in untold:
+            for event in self._events:
                 wire.send(event)
-
-    def drop(self, fds: list[int]) -> None:
-        """End a channel that nobody has taken over."""
-        self.hang_up()
-        for fd in fds:
-            os.close(fd)

@@ -8,6 +8,7 @@ channels a session takes, and what does not fit gets a further session of the sa
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections import Counter
@@ -83,6 +84,25 @@ class Login:
         self.done = False
 
 
+class Kept:
+    """A channel that was put aside: the client's ends of its pipes, and what the client noted about them for the next one."""
+
+    def __init__(self, run: Run, state: Any, fds: list[int]) -> None:
+        self.run = run
+        self.state = state
+        self.fds = fds
+
+    def close(self) -> None:
+        """Close the pipes here: they were handed out, or nobody wants them any more."""
+        while self.fds:
+            os.close(self.fds.pop())
+
+    def drop(self) -> None:
+        """End a channel that nobody has taken over."""
+        self.run.hang_up()
+        self.close()
+
+
 class Held:
     """A session and what it is used for."""
 
@@ -99,7 +119,7 @@ class Held:
         self.capacity: int | None = 1 if self.one_channel else None
         self.retired = False
         self.moved = [0, 0]  # bytes to and from the server, of channels and files
-        self.kept: dict[str, tuple[Run, list[int]]] = {}
+        self.kept: dict[str, Kept] = {}
         self.sftp: SFTP | None = None
         self.sftp_users = 0
         self.sftp_lock = threading.Lock()
@@ -112,7 +132,7 @@ class Held:
     @property
     def idle(self) -> bool:
         """Whether no client uses it: channels that were put aside do not count."""
-        return self.leases <= sum(not run.ended for run, _ in self.kept.values())
+        return self.leases <= sum(not kept.run.ended for kept in self.kept.values())
 
     def count(self, sent: int = 0, received: int = 0) -> None:
         """Note bytes that went through; a lost update would only spoil a figure for people."""
@@ -250,29 +270,32 @@ class Pool:
     def _end(self, held: Held) -> None:
         with self._changed:
             kept, held.kept = held.kept, {}
-        for run, fds in kept.values():
-            run.drop(fds)
+        for one in kept.values():
+            one.drop()
         self._unwatch(held)
         held.session.close()
 
     # Channels put aside
 
-    def keep(self, digest: str, name: str, run: Run, fds: list[int]) -> None:
-        """Put a running channel aside, with the client's ends of its pipes; an older one of the same name ends."""
-        held = run.held
+    def keep(self, name: str, kept: Kept) -> bool:
+        """Put a channel aside, if its session is still there; an older one of the same name ends."""
+        held = kept.run.held
         with self._changed:
-            older = self._kept(digest, name)
-            held.kept[name] = (run, fds)
+            if held.retired:
+                return False
+            older = self._kept(held.digest, name)
+            held.kept[name] = kept
             held.used = time.monotonic()
         if older is not None:
-            older[0].drop(older[1])
+            older.drop()
+        return True
 
-    def take(self, digest: str, name: str) -> tuple[Run, list[int]] | None:
+    def take(self, digest: str, name: str) -> Kept | None:
         """Hand out a channel that was put aside."""
         with self._changed:
             return self._kept(digest, name)
 
-    def _kept(self, digest: str, name: str) -> tuple[Run, list[int]] | None:
+    def _kept(self, digest: str, name: str) -> Kept | None:
         for held in self._held:
             if held.digest == digest and name in held.kept:
                 return held.kept.pop(name)

@@ -53,6 +53,11 @@ class Message:
         self.blob: bytearray = blob
         self.fds: list[int] = fds
 
+    def close(self) -> None:
+        """Close the descriptors that nobody has taken."""
+        while self.fds:
+            os.close(self.fds.pop())
+
 
 class Wire:
     """One end of the socket between a client and the holder.  Any thread may send; one receives."""

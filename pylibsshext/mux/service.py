@@ -20,7 +20,7 @@ from ..errors import (
 from ..policies import MissingHostKeyPolicy
 from . import identity, transfer
 from .job import Run
-from .pool import Held, HolderSession, Pool, Refused
+from .pool import Held, HolderSession, Kept, Pool, Refused
 from .protocol import VERSION, HangUp, Message, Wire, pack_error, wipe
 
 if TYPE_CHECKING:
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 _SLOT_PATIENCE = 2.0  # seconds after the last use in which a refusal may mean that the server counts a channel that was closed
 _SLOT_PAUSE = 0.05
 _TRIES = 3  # of a channel on a session that turns out to be dead; nothing has been started by then
+_UNANSWERED = (
+    "stdin",
+    "eof",
+    "signal",
+    "resize",
+    "close",
+)  # requests that the client sends without waiting, whatever comes of them
 
 
 class Declined(LibsshSessionException):
@@ -87,10 +94,9 @@ class Service:
         except HangUp:
             raise
         except Exception as exc:  # noqa: BLE001 - told to the client, whatever it is: nobody reads this process's stderr
-            answer = {"error": pack_error(exc)}
+            answer = None if message.data.get("do") in _UNANSWERED else {"error": pack_error(exc)}
         finally:
-            for fd in message.fds:
-                os.close(fd)
+            message.close()
         if answer is not None:
             self._wire.send(answer)
 
@@ -115,12 +121,13 @@ class Service:
         """Ask the client; secrets among its answer are wiped after the login."""
         self._wire.send({"ask": what, "about": about})
         message = self._wire.receive()
-        if "declined" in message.data:
-            raise Declined(str(message.data["declined"]))
         try:
+            if "declined" in message.data:
+                raise Declined(str(message.data["declined"]))
             return identity.restored(message.data.get("answer"), message.blob, self._secrets)
         finally:
             wipe(message.blob)
+            message.close()
 
     def _log_in(self) -> tuple[HolderSession, str]:
         try:
@@ -208,8 +215,13 @@ class Service:
         lost = isinstance(exc, (LibsshChannelConnectionError, LibsshChannelTimeout))
         return lost or not held.session.is_connected
 
+    def _check_free(self) -> None:
+        if self._job is not None and not self._job.ended:
+            raise LibsshException("the client asks for something else while its command or file is on its way")
+
     def _do_start(self, message: Message) -> None:
         """Open a channel and start a command, a shell or a subsystem on it."""
+        self._check_free()
         stdout, stderr = message.fds
         held, channel = self._with_slot(lambda held: (held, held.session.new_channel()))
         try:
@@ -266,31 +278,29 @@ class Service:
     # Channels that outlive their client
 
     def _do_keep(self, message: Message) -> dict[str, Any]:
-        """Put the running channel and the client's ends of its pipes aside, under a name."""
-        run = self._run
-        if run is None:
-            raise LibsshChannelException("keeping the channel failed: it has ended")
+        """Put the channel and the client's ends of its pipes aside, under a name; *state* is the client's, for the next one."""
+        name, run = str(message.data["name"]), self._job
+        if not isinstance(run, Run):
+            raise LibsshChannelException("keeping the channel failed: there is none")
         run.detach()
         self._job = None
-        self._pool.keep(self._digest, str(message.data["name"]), run, list(message.fds))
-        message.fds.clear()
+        if not self._pool.keep(name, Kept(run, message.data.get("state"), message.fds)):
+            run.hang_up()
+            raise LibsshChannelException("keeping the channel failed: its session has ended")
+        message.fds = []
         return {"kept": True}
 
     def _do_take(self, message: Message) -> dict[str, Any] | None:
-        found = self._pool.take(self._digest, str(message.data["name"]))
-        if found is None:
+        self._check_free()
+        kept = self._pool.take(self._digest, str(message.data["name"]))
+        if kept is None:
             return {"taken": False}
-        run, fds = found
+        self._job = kept.run  # which is hung up on if its new client is gone
         try:
-            self._wire.send({"taken": True, "stdin": len(fds) > 2}, fds=fds)
-        except HangUp:
-            run.hang_up()
-            raise
+            self._wire.send({"taken": True, "state": kept.state}, fds=kept.fds)
         finally:
-            for fd in fds:
-                os.close(fd)
-        self._job = run
-        run.attach(self._wire)
+            kept.close()
+        kept.run.attach(self._wire)
         return None
 
     # Files
@@ -321,6 +331,7 @@ class Service:
     def _transfer(self, message: Message, way: transfer.Way, counted: Callable[[int], tuple[int, int]]) -> None:
         from .._sftp.local import Opened  # which commands have no use for
 
+        self._check_free()
         (fd,) = message.fds
         local = Opened(fd, message.data["name"])
         held, sftp, stack = self._lease_sftp()
@@ -333,7 +344,12 @@ class Service:
 
         job = self._job = transfer.Transfer(self._wire, move)
         stack.callback(lambda: held.count(*counted(job.moved)))
-        job.start()
+        try:
+            job.start()
+        except BaseException:  # there are too many threads
+            job.ended = True
+            stack.close()
+            raise
 
     # For people
 

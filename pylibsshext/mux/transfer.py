@@ -42,6 +42,7 @@ class Transfer:
         self._move = move
         self._cancelled = False
         self.moved = 0
+        self.ended = False
 
     def start(self) -> None:
         """Begin."""
@@ -59,6 +60,7 @@ class Transfer:
             return
         except Exception as exc:  # noqa: BLE001 - told to the client, who waits for it
             answer = {"error": pack_error(exc)}
+        self.ended = True
         with contextlib.suppress(HangUp):
             self._wire.send(answer)
 

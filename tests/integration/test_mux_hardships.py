@@ -6,15 +6,20 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import time
 from pathlib import Path
 
 import pytest
 
+from pylibsshext.channel import Channel
 from pylibsshext.errors import LibsshChannelTimeout, LibsshException
-from pylibsshext.mux import command, start
+from pylibsshext.mux import command, protocol, start
 from pylibsshext.mux.client import greet
+from pylibsshext.mux.job import Run
+from pylibsshext.mux.pool import Pool
 from pylibsshext.mux.protocol import HangUp
+from pylibsshext.session import Session
 
 from . import mux_lab
 from .test_mux import connected, directory, keywords, listed, wait_for  # noqa: F401 - a fixture
@@ -214,4 +219,144 @@ def test_a_session_that_ends_leaves_nothing_open(sshd, holder):
         shell.request_exec("cat")
         session.keep(shell, "cli")
         session.reset()
+    wait_for(lambda: descriptors(holder) <= before, 1)
+
+
+def pipes():
+    """Return the reading ends of two pipes, and the writing ends."""
+    ends = [os.pipe() for _ in range(2)]
+    return [end[0] for end in ends], [end[1] for end in ends]
+
+
+def close(fds):
+    for fd in fds:
+        os.close(fd)
+
+
+class Failing(Channel):
+    """A channel in whose reader something goes wrong that nobody thought of."""
+
+    def read_any(self, timeout=None):
+        raise MemoryError
+
+
+def test_a_command_whose_thread_fails_is_told_of(sshd):
+    """Whatever goes wrong in the holder with a command, its client hears of it, its pipes end, and its slot is free."""
+    here, there = map(protocol.Wire, socket.socketpair())
+    ours, theirs = pipes()
+    pool = Pool(lambda _: None, lambda _: None)
+    with Session() as session:
+        session.connect(**keywords(sshd))
+        held, _ = pool.lease("digest", 30, lambda: (session, "label"), lambda: True)
+        pool.opened(held)
+        channel = Failing(session)
+        channel.request_exec("sleep 60")
+        Run(pool, held, channel, there, *theirs).start()
+        told = here.receive(10).data
+        assert (told["event"], held.leases) == ("failed", 0)
+        assert str(protocol.unpack_error(told["error"])) == "the connection holder failed: MemoryError: "
+        assert [os.read(fd, 1) for fd in ours] == [b"", b""]
+    close(ours)
+    here.close()
+    there.close()
+
+
+def test_no_thread_left_for_a_command(sshd, holder):
+    """A command that the holder has no thread for fails, and takes no slot."""
+    session = connected(sshd)
+    before, wires = descriptors(holder), [introduced(session) for _ in range(9)]
+    size = int(Path(f"/proc/{holder}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    limit = limited(holder, resource.RLIMIT_AS, size + (1 << 20))
+    failed = 0
+    for wire in wires:  # the first ones get the stacks of threads that have ended
+        ours, theirs = pipes()
+        wire.send({"do": "start", "kind": "exec"}, b"sleep 60", theirs)
+        close(theirs)
+        assert "started" in wire.receive(10).data
+        if wire.waits(0.2):
+            assert "thread" in wire.receive(0).data["error"]["text"]
+            assert [os.read(fd, 1) for fd in ours] == [b"", b""]
+            failed += 1
+        close(ours)
+    assert failed
+    for wire in wires:
+        wire.close()
+    resource.prlimit(holder, resource.RLIMIT_AS, limit)
+    wait_for(lambda: [one["channels"] for one in listed()] == [0])
+    wait_for(lambda: descriptors(holder) <= before, 1)
+    assert session.exec_command("printf 42").stdout == b"42"
+
+
+def test_a_client_that_breaks_the_rules_leaves_nothing(sshd, holder):
+    """A second command beside the first, descriptors with an answer, a channel without a name: no slot and no descriptor stays."""
+    session = connected(sshd)
+    session.exec_command("true")
+    before = descriptors(holder)
+    wire = introduced(session)
+    ours, theirs = pipes()
+    for _ in range(2):
+        wire.send({"do": "start", "kind": "exec"}, b"sleep 60", theirs)
+    assert "started" in wire.receive(10).data
+    assert "asks for something else" in wire.receive(10).data["error"]["text"]
+    wire.send({"do": "signal", "name": "no such"})
+    wire.send({"do": "resize", "columns": 1 << 70, "rows": None})
+    wire.send({"do": "take", "name": "none"})
+    wire.send({"do": "keep"}, fds=ours)
+    assert ["error" in wire.receive(10).data for _ in range(2)] == [True, True]
+    wire.close()
+    wire = start.connect(create=False)
+    greet(wire)
+    wire.send({"do": "session", "digest": "another", "persist": 1})
+    assert wire.receive(10).data["ask"] == "credentials"
+    wire.send({"answer": []}, fds=theirs)
+    assert "error" in wire.receive(10).data
+    wire.close()
+    close(ours + theirs)
+    wait_for(lambda: [one["channels"] for one in listed()] == [0], 3)
+    wait_for(lambda: descriptors(holder) <= before, 1)
+
+
+def test_a_kept_channel_whose_output_has_ended(sshd, tmp_path):
+    """Who takes it gets the input where the input was, the end of the output, and the exit status."""
+    first, file = connected(sshd), tmp_path / "file"
+    channel = first.new_channel()
+    channel.request_exec(f"exec 1>&- 2>&-; cat > {file}; exit 7")
+    channel.write(b"one\n")
+    assert channel.read() == b""
+    first.keep(channel, "cli")
+    taken = connected(sshd).take("cli")
+    assert taken.read(timeout=5) == b""
+    assert taken.is_eof
+    taken.write(b"two\n")
+    taken.send_eof()
+    assert taken.wait(5) == 7
+    assert file.read_bytes() == b"one\ntwo\n"
+
+
+def test_a_channel_that_ends_while_it_is_kept(sshd):
+    """Who takes it gets what it printed and its exit status; who kept it goes on with the connection that it went over."""
+    first = connected(sshd)
+    for number in range(3):
+        channel = first.new_channel()
+        channel.request_exec(f"echo {number}; exit 7")
+        time.sleep(0.2)  # the word of its end is on its way by now
+        first.keep(channel, "cli")
+        taken = connected(sshd).take("cli")
+        assert taken.communicate(timeout=5)[0] == b"%d\n" % number
+        assert taken.wait(5) == 7
+        assert first.exec_command("printf 42").stdout == b"42"
+
+
+def test_keeping_a_channel_of_a_session_that_was_reset(new_sshd, holder):
+    """It ends: no one could take it, and it held its session."""
+    host = new_sshd()
+    session, before = connected(host), descriptors(holder)
+    channel = session.new_channel()
+    channel.request_exec("cat")
+    channel.write(b"x")
+    assert connected(host).reset()
+    with pytest.raises(LibsshException, match="its session has ended"):
+        session.keep(channel, "cli")
+    wait_for(lambda: not host.connections(), 5)
+    session.close()
     wait_for(lambda: descriptors(holder) <= before, 1)
