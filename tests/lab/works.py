@@ -3,6 +3,9 @@
 
 A page has a table between two marks; its columns are servers with their versions.  A test that saw something work says so by
 `works("password", host)`.  It fails if the page does not have that; with NOTE_WORKS=1 in the environment the page gets it instead.
+
+What tests saw is added to the file that SEEN_WORKING names.  After a run of all tests `python -m tests.lab.works FILE` tells which
+marks were not made again; in CI, where nothing is missing that tests need, that is a failure.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from .hosts import Host
@@ -47,6 +52,17 @@ class Table:
             return feature in self.rows
         return self.rows.get(feature, [""] * len(self.servers))[self.servers.index(server)] == YES
 
+    def unseen(self, seen: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return the marks, as (feature, server), that are not among *seen*; a server may be there in another version instead."""
+        there = {server for _, server in seen}
+        others = {server.split()[0] for server in there.difference(self.servers)}
+        return [
+            (feature, server)
+            for feature, cells in self.rows.items()
+            for server, cell in zip(self.servers, cells)
+            if cell == YES and (feature, server) not in seen and (server in there or server.split()[0] not in others)
+        ]
+
     def note(self, feature: str, server: str) -> None:
         """Write it down."""
         if server not in self.servers:
@@ -64,7 +80,26 @@ def works(feature: str, host: Host, page: str = "authentication") -> None:
     if not DOCS.exists():
         return  # a copy of the checkout without them
     table, server = Table(page), server_name(host)
+    if os.environ.get("SEEN_WORKING"):
+        with open(os.environ["SEEN_WORKING"], "a") as file:
+            file.write(f"{page}\t{feature}\t{server}\n")
     if os.environ.get("NOTE_WORKS"):
         table.note(feature, server)
     else:
         assert table.has(feature, server), f"docs/{page}.md does not say that {feature!r} works with {server}: NOTE_WORKS=1"
+
+
+def main() -> int:
+    """Tell which marks the tests that wrote a file did not make; return the exit status."""
+    made: dict[str, set[tuple[str, str]]] = {path.stem: set() for path in DOCS.glob("*.md") if _BEGIN in path.read_text()}
+    for line in Path(sys.argv[1]).read_text().splitlines():
+        page, feature, server = line.split("\t")
+        made[page].add((feature, server))
+    left = [(page, *mark) for page, marks in made.items() for mark in Table(page).unseen(marks)]
+    for page, feature, server in left:
+        print(f"docs/{page}.md says that {feature!r} works with {server}, and no test saw that")
+    return 1 if left and os.environ.get("CI") else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
