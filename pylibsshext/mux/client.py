@@ -12,7 +12,7 @@ from ..channel import AnySession, Channel
 from ..errors import LibsshConnectionError, LibsshSessionException
 from . import identity, start
 from .channel import MuxChannel
-from .protocol import VERSION, HangUp, Message, MuxUnavailable, Wire, unpack_error
+from .protocol import VERSION, HangUp, Message, MuxUnavailable, Wire, pack_error, seconds_kept, unpack_error
 
 if TYPE_CHECKING:
     from .. import policies
@@ -35,7 +35,7 @@ class MuxSession(AnySession):
     """
 
     def __init__(self, persist: float = 60) -> None:
-        self.persist: float = persist
+        self.persist: float = seconds_kept(persist)
         self.reused: bool = False
         self.port: int | None = None
         self._policy: policies.MissingHostKeyPolicy | None = None
@@ -56,6 +56,8 @@ class MuxSession(AnySession):
 
         `MuxUnavailable` if there can be no holder; else what ``Session.connect`` raises.
         """
+        if self._connected:
+            raise LibsshSessionException("ssh connect failed: the session is connected already")
         self._keywords = _portable(keywords)
         self.port = self._keywords.get("port", 22)
         for last in (False, True):
@@ -114,6 +116,7 @@ class MuxSession(AnySession):
 
     def answered(self, wire: Wire, timeout: float | None = None) -> Message:
         """Return the answer to what was sent; what the holder wants to know before that is answered here."""
+        self._raised = None
         while True:
             message = wire.receive(timeout)
             sealed: list[bytes | bytearray] = []
@@ -136,14 +139,14 @@ class MuxSession(AnySession):
             return self._called(name, arguments, sealed)
         except Exception as exc:  # noqa: BLE001 - raised again where the answer to the request arrives
             self._raised = exc
-            return {"declined": "declined"}
+            return {"declined": pack_error(exc, "what the login asked for")}
 
     def _called(self, name: str, arguments: list[Any], sealed: list[bytes | bytearray]) -> dict[str, Any]:
         """Call a callback of the login; that it has no answer is one attempt's failure, and there may be others."""
         try:
             return {"answer": identity.plain(self._keywords[name](*arguments), sealed, is_secret=True)}
         except LibsshSessionException as exc:
-            return {"declined": str(exc)}
+            return {"declined": pack_error(exc)}
 
     def _accepts(self, about: list[Any]) -> bool:
         """Let the policy, by default to refuse, decide about a host key; return whether it wants it to be remembered."""

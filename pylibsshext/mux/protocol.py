@@ -27,6 +27,7 @@ MOST_TEXT = 1 << 20
 MOST_BLOB = 1 << 20
 MOST_FDS = 3
 
+_ENDLESS = 1e300  # what is less is a float, be it given as an integer
 _HEAD = struct.Struct("!II")
 _PEER = struct.Struct("3i")  # pid, uid, gid: Linux's struct ucred
 _FD_SPACE = socket.CMSG_SPACE(MOST_FDS * array.array("i").itemsize) if hasattr(socket, "CMSG_SPACE") else 0
@@ -166,6 +167,15 @@ def left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
+def seconds_kept(persist: Any) -> float:
+    """Return for how many seconds a login is kept after its last use; TypeError or ValueError for what is no such number."""
+    if isinstance(persist, bool) or not isinstance(persist, (int, float)):
+        raise TypeError(f"persist must be a number of seconds, not {type(persist).__name__}")
+    if not 0 <= persist < _ENDLESS:
+        raise ValueError(f"persist must be a number of seconds, 0 or more and not endless, not {persist}")
+    return float(persist)
+
+
 # Exceptions travel by the name of their class and those attributes that people read.
 
 _ATTRIBUTES = (
@@ -187,17 +197,24 @@ _ATTRIBUTES = (
 )
 
 
-def pack_error(exc: BaseException) -> dict[str, Any]:
-    """Return an exception as JSON can hold it."""
+def pack_error(exc: BaseException, what: str = "the connection holder") -> dict[str, Any]:
+    """Return an exception as JSON can hold it; of one that is not the library's, the text says *what* has failed."""
     kind = next((cls.__name__ for cls in type(exc).__mro__ if _error_class(cls.__name__)), None)
     ours = kind not in (None, "OSError")
     text = exc.message if isinstance(exc, errors.AuthenticationError) else str(exc)
     values = {name: getattr(exc, name, None) for name in _ATTRIBUTES}
     return {
         "class": kind or "LibsshException",
-        "text": text if ours else f"the connection holder failed: {type(exc).__name__}: {exc}",
-        "values": {name: value for name, value in values.items() if value is not None},
+        "text": text if ours else f"{what} failed: {type(exc).__name__}: {exc}",
+        "values": {name: _plain(value) for name, value in values.items() if value is not None},
     }
+
+
+def _plain(value: Any) -> Any:
+    """Return an attribute as JSON can hold it."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return os.fsdecode(value) if isinstance(value, bytes) else value if isinstance(value, (str, int, float)) else str(value)
 
 
 def unpack_error(packed: dict[str, Any]) -> Exception:

@@ -21,7 +21,7 @@ from ..policies import MissingHostKeyPolicy
 from . import identity, transfer
 from .job import Run
 from .pool import Held, HolderSession, Kept, Pool, Refused
-from .protocol import VERSION, HangUp, Message, Wire, pack_error, wipe
+from .protocol import VERSION, HangUp, Message, Wire, pack_error, seconds_kept, unpack_error, wipe
 
 if TYPE_CHECKING:
     from ..channel import Channel
@@ -38,10 +38,6 @@ _UNANSWERED = (
     "resize",
     "close",
 )  # requests that the client sends without waiting, whatever comes of them
-
-
-class Declined(LibsshSessionException):
-    """The client's own callback raised; it knows what."""
 
 
 class AskingPolicy(MissingHostKeyPolicy):
@@ -107,7 +103,7 @@ class Service:
 
     def _do_session(self, message: Message) -> dict[str, Any]:
         """See to it that there is a session of the kind that the digest stands for."""
-        self._digest, self._persist = str(message.data["digest"]), float(message.data["persist"])
+        self._digest, self._persist = str(message.data["digest"]), seconds_kept(message.data["persist"])
         if self._pool.has(self._digest):
             return {"reused": True}
         held, reused = self._lease()
@@ -123,7 +119,7 @@ class Service:
         message = self._wire.receive()
         try:
             if "declined" in message.data:
-                raise Declined(str(message.data["declined"]))
+                raise _declined(message.data["declined"])
             return identity.restored(message.data.get("answer"), message.blob, self._secrets)
         finally:
             wipe(message.blob)
@@ -379,3 +375,9 @@ class Service:
     def _do_stop(self, _message: Message) -> dict[str, Any]:
         self._stop()
         return {"stopped": True}
+
+
+def _declined(packed: dict[str, Any]) -> LibsshSessionException:
+    """Return why a client would not answer, as those who wait for its login are told it, too."""
+    error = unpack_error(packed)
+    return error if isinstance(error, LibsshSessionException) else LibsshSessionException(str(error))

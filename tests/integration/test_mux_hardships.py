@@ -8,17 +8,19 @@ import resource
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from pylibsshext.channel import Channel
-from pylibsshext.errors import LibsshChannelTimeout, LibsshException
+from pylibsshext.errors import AuthenticationError, HostKeyError, LibsshChannelTimeout, LibsshException
 from pylibsshext.mux import command, protocol, start
-from pylibsshext.mux.client import greet
+from pylibsshext.mux.client import MuxSession, greet
 from pylibsshext.mux.job import Run
 from pylibsshext.mux.pool import Pool
 from pylibsshext.mux.protocol import HangUp
+from pylibsshext.policies import RejectPolicy
 from pylibsshext.session import Session
 
 from . import mux_lab
@@ -306,6 +308,9 @@ def test_a_client_that_breaks_the_rules_leaves_nothing(sshd, holder):
     wire.close()
     wire = start.connect(create=False)
     greet(wire)
+    for persist in (float("nan"), -1, "1", None):
+        wire.send({"do": "session", "digest": "another", "persist": persist})
+        assert "persist must be a number" in wire.receive(10).data["error"]["text"]
     wire.send({"do": "session", "digest": "another", "persist": 1})
     assert wire.receive(10).data["ask"] == "credentials"
     wire.send({"answer": []}, fds=theirs)
@@ -360,3 +365,65 @@ def test_keeping_a_channel_of_a_session_that_was_reset(new_sshd, holder):
     wait_for(lambda: not host.connections(), 5)
     session.close()
     wait_for(lambda: descriptors(holder) <= before, 1)
+
+
+def both(call):
+    """Make *call* in two threads, the second one a moment later; return what each raised."""
+
+    def raised():
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is what the caller looks at
+            call()
+        return caught.value
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(raised)
+        time.sleep(0.3)
+        second = pool.submit(raised)
+        return first.result(20), second.result(20)
+
+
+def test_who_waits_is_told_why_another_declined(new_sshd, holder):
+    """Host and fingerprint, if it was the host key; the reason, if it was a question: also the one who was not asked."""
+    host, asked = new_sshd(), []
+
+    class Policy(RejectPolicy):
+        def missing_host_key(self, *about):
+            asked.append(about)
+            time.sleep(1)
+            super().missing_host_key(*about)
+
+    def by_host_key():
+        with MuxSession() as session:
+            session.set_missing_host_key_policy(Policy)
+            session.connect(**keywords(host, knownhosts="none"))
+
+    for error in both(by_host_key):
+        assert type(error) is HostKeyError
+        assert (error.host, error.port, error.key_type) == (host.address, host.port, "ssh-ed25519")
+        assert error.fingerprint.startswith("SHA256:")
+        assert error.fingerprint in str(error)
+    assert len(asked) == 1
+
+    def callback(*_):
+        time.sleep(1)
+        raise LookupError("not today")
+
+    def by_question():
+        connected(host, kbdint_callback=callback, preferred_authentications=["keyboard-interactive"])
+
+    own, other = both(by_question)
+    assert type(own) is LookupError
+    assert isinstance(other, AuthenticationError)
+    assert "LookupError: not today" in str(other)
+
+
+def test_a_session_that_is_connected_connects_nowhere_else(new_sshd):
+    """What ran on one host would else run on the other one."""
+    one, two = new_sshd(), new_sshd()
+    session = connected(one)
+    with pytest.raises(LibsshException, match="connected already"):
+        session.connect(**keywords(two))
+    assert session.exec_command("echo $SSH_CONNECTION").stdout.split()[-1] == b"%d" % one.port
+    session.close()
+    session.connect(**keywords(two))
+    assert session.exec_command("echo $SSH_CONNECTION").stdout.split()[-1] == b"%d" % two.port

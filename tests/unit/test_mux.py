@@ -107,6 +107,7 @@ def test_errors_keep_class_text_and_attributes():
     """An exception of the library's arrives as what it was."""
     login = errors.AuthenticationError("no way", ["publickey: denied"], ["password"])
     missing = SFTPFileNotFoundError("opening 'x' failed", 2, "x", 2)
+    assert json.dumps(protocol.pack_error(SFTPFileNotFoundError("opening 'x' failed", 2, b"\xff", 2)))
     for error in (login, missing, errors.LibsshChannelTimeout("late")):
         back = protocol.unpack_error(json.loads(json.dumps(protocol.pack_error(error))))
         assert (type(back), str(back)) == (type(error), str(error))
@@ -194,6 +195,18 @@ def test_a_descriptor_cannot_be_shared():
     """A connection over a descriptor of this process is not the holder's business."""
     with pytest.raises(protocol.MuxUnavailable):
         client.MuxSession().connect(fd=3)
+
+
+@pytest.mark.parametrize("persist", [float("nan"), float("inf"), -1, -0.5, 10**400, "60", None, True])
+def test_a_time_that_is_none_is_refused(persist):
+    """A login would be kept for ever, or not be kept at all, and nobody would know why."""
+    with pytest.raises((ValueError, TypeError), match="persist must be a number of seconds"):
+        client.MuxSession(persist)
+
+
+def test_a_time_is_a_number_of_seconds():
+    """Whole or not, and 0: then a login ends with its last command."""
+    assert [client.MuxSession(persist).persist for persist in (0, 0.5, 60)] == [0.0, 0.5, 60.0]
 
 
 def test_the_directory_is_made_and_closed_to_others(tmp_path, monkeypatch):
