@@ -24,37 +24,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; return the exit status."""
+    """Do it; return the exit status: 1 if there is a holder that could not be talked with."""
+    lines: list[str] = []
+    problems: list[str] = []
     try:
-        with holders() as found:
-            lines = [line for wire in found for line in _ACTIONS[arguments.action](wire, arguments)]
+        with holders(problems) as found:
+            for wire in found:
+                try:
+                    lines += _ACTIONS[arguments.action](wire, arguments)
+                except MuxUnavailable as exc:
+                    problems.append(exc.message)
     except MuxUnavailable as exc:
         print(exc)
         return 1
-    print("\n".join(lines) if lines else "no connection holder is running")
-    return 0
+    print("\n".join(lines + problems) or "no connection holder is running")
+    return 1 if problems else 0
 
 
 @contextmanager
-def holders() -> Iterator[list[Wire]]:
-    """Connect to all holders of this user, whatever version or environment they are of."""
+def holders(problems: list[str] | None = None) -> Iterator[list[Wire]]:
+    """Connect to all holders of this user, whatever version or environment they are of; to *problems* goes why not to one."""
     directory = paths.directory(create=False)
     wires: list[Wire] = []
     try:
         for name in directory.names():
-            sock = start.dial(directory, name)
-            if sock is None:
-                continue
-            wires.append(start.checked(sock))
             try:
-                greet(wires[-1])
-            except HangUp:  # it ends at this moment
-                wires.pop().close()
+                wire = _greeted(directory, name)
+            except (MuxUnavailable, OSError) as exc:
+                if problems is not None:
+                    problems.append(f"{exc} ({name})")
+            else:
+                wires += [wire] if wire else []
         yield wires
     finally:
         directory.close()
         for wire in wires:
             wire.close()
+
+
+def _greeted(directory: paths.Directory, name: str) -> Wire | None:
+    """Connect to one holder; None if there is none any more."""
+    sock = start.dial(directory, name)
+    if sock is None:
+        return None
+    wire = start.checked(sock)
+    try:
+        greet(wire)
+    except BaseException as exc:
+        wire.close()
+        if isinstance(exc, HangUp):  # it ends at this moment
+            return None
+        raise
+    return wire
 
 
 def ask(wire: Wire, **request: Any) -> dict[str, Any]:

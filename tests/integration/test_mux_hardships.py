@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import signal
@@ -15,11 +16,11 @@ import pytest
 
 from pylibsshext.channel import Channel
 from pylibsshext.errors import AuthenticationError, HostKeyError, LibsshChannelTimeout, LibsshException
-from pylibsshext.mux import command, protocol, start
+from pylibsshext.mux import command, paths, protocol, start
 from pylibsshext.mux.client import MuxSession, greet
 from pylibsshext.mux.job import Run
 from pylibsshext.mux.pool import Pool
-from pylibsshext.mux.protocol import HangUp
+from pylibsshext.mux.protocol import VERSION, HangUp, Wire
 from pylibsshext.policies import RejectPolicy
 from pylibsshext.session import Session
 
@@ -244,7 +245,7 @@ class Failing(Channel):
 
 def test_a_command_whose_thread_fails_is_told_of(sshd):
     """Whatever goes wrong in the holder with a command, its client hears of it, its pipes end, and its slot is free."""
-    here, there = map(protocol.Wire, socket.socketpair())
+    here, there = map(Wire, socket.socketpair())
     ours, theirs = pipes()
     pool = Pool(lambda _: None, lambda _: None)
     with Session() as session:
@@ -427,3 +428,26 @@ def test_a_session_that_is_connected_connects_nowhere_else(new_sshd):
     session.close()
     session.connect(**keywords(two))
     assert session.exec_command("echo $SSH_CONNECTION").stdout.split()[-1] == b"%d" % two.port
+
+
+def test_a_holder_of_another_version_hides_no_other(sshd, holder, directory, capsys):  # noqa: F811
+    """``mux list`` shows the others, and says a line about the one that it can't talk with; so does ``stop``."""
+    place = paths.directory()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(place.address("0.sock"))
+        listener.listen()
+
+        def greet():
+            for _ in range(2):
+                with listener.accept()[0] as peer:
+                    Wire(peer).send({"protocol": VERSION + 1, "pid": 1})
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(greet)
+            for action, line in (("list", f"holder, process {holder}: 1 sessions"), ("stop", "stopped")):
+                assert command.run(argparse.Namespace(action=action)) == 1
+                said = capsys.readouterr().out.splitlines()
+                assert said[0] == line
+                assert said[-1] == f"the connection holder speaks version {VERSION + 1} of the protocol, not {VERSION} (0.sock)"
+    place.close()
+    (directory / "0.sock").unlink()
