@@ -39,6 +39,9 @@ from .trust import Trust
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from typing_extensions import Unpack
+
+    from .keywords import Keywords
     from .sftp import SFTP
 
     Hop = tuple["Session", Callable[[], None]]
@@ -176,7 +179,7 @@ class Session(AnySession):
 
     # Connecting
 
-    def connect(self, **kwargs: Any) -> None:
+    def connect(self, **kwargs: Unpack[Keywords]) -> None:
         """Connect, check the host key, log in.
 
         Options, which also `set_ssh_options` knows: ``host``; ``port``; ``user``; ``fd``, a connected socket to use and to

@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = tuple(
-    f"pylibsshext.{name}" for name in ("session", "channel", "sftp", "scp", "mux.client", "policies", "errors", "logging")
+    f"pylibsshext.{name}"
+    for name in ("session", "keywords", "channel", "sftp", "scp", "mux.client", "policies", "errors", "logging")
 )
 
 
@@ -120,10 +121,12 @@ def _described(module: str, statement: ast.stmt) -> Iterator[str]:
 def _members(module: str, holder: ast.ClassDef) -> Iterator[ast.stmt]:
     """Yield the members of a class, and those that it has of classes which are not described themselves."""
     yield from holder.body
+    own = {getattr(member, "name", "") or _assigned(member) for member in holder.body}
     for base in holder.bases:
         place = _find(module, base.id) if isinstance(base, ast.Name) else None
         if place and isinstance(place[1], ast.ClassDef) and place[1].name not in _described_names():
-            yield from _members(place[0], place[1])
+            inherited = _members(place[0], place[1])
+            yield from (member for member in inherited if (getattr(member, "name", "") or _assigned(member)) not in own)
 
 
 @cache

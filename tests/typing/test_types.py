@@ -84,9 +84,14 @@ def test_stub_is_true(mypy, tmp_path):
 
 
 RIGHT = """
+import pathlib
+import typing
 from pylibsshext.session import Session, AutoAddPolicy
 from pylibsshext.channel import Channel, Completed
 with Session("host", port=22) as session:
+    session.connect(user="me", password=b"x", identities=["k", pathlib.Path("l")], proxy_jump=[{"host": "b"}, "c"], port=None)
+    keywords: dict[str, typing.Any] = {"timeout": 1.5}
+    session.connect(**keywords)
     session.set_missing_host_key_policy(AutoAddPolicy)
     done: Completed = session.exec_command("true", stdin=b"", env={"A": "1"}, timeout=1.5)
     output: bytes = done.stdout
@@ -98,6 +103,8 @@ with Session("host", port=22) as session:
     kex: str | None = session.info.kex
 """
 WRONG = [
+    "session.connect(passwort='x')",
+    "session.connect(port='22')",
     "session.exec_command(5)",
     "session.exec_command('true', timeout='1')",
     "session.exec_command('true', shell=True)",

@@ -9,6 +9,7 @@ import pytest
 
 from pylibsshext import _core, options, session
 from pylibsshext.errors import LibsshSessionException
+from pylibsshext.keywords import Keywords
 from pylibsshext.session import Session
 
 newer_than_0_10 = pytest.mark.skipif(
@@ -152,6 +153,12 @@ def test_no_warning_for_known():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         options.warn_unknown([*NAMES_OF_1_4_0, *KEYWORDS_OF_1_4_0, *options.EXTRA_OPTIONS, *options.CONNECT_KEYWORDS])
+
+
+def test_keywords_have_types():
+    """What type checkers know as a keyword of connect() is what it takes."""
+    known = {*NAMES_OF_1_4_0, *options.OPTS_DIR_MAP, *options.EXTRA_OPTIONS, *options.CONNECT_KEYWORDS}
+    assert set(Keywords.__annotations__) == known
 
 
 def test_home(monkeypatch, tmp_path):
