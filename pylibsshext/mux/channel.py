@@ -13,14 +13,19 @@ import select
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import LibsshChannelConnectionError, LibsshChannelException, LibsshChannelTimeout
-from .protocol import HangUp, Wire, left, unpack_error
+from .protocol import HangUp, Silent, Wire, left, unpack_error
 
 if TYPE_CHECKING:
     from .client import MuxSession
 
 _HIGH_WATER = 1 << 20  # bytes that are kept of each stream while nobody reads, as in the core
 _CHUNK = 1 << 18
+SILENCE = 15.0  # seconds without a word from the holder after which it has to prove that it lives
 _LOST = "the connection holder is gone, and with it the channel"
+
+
+def _lost(exc: HangUp) -> str:
+    return str(exc) if isinstance(exc, Silent) else _LOST
 
 
 class MuxChannel:
@@ -83,7 +88,7 @@ class MuxChannel:
             try:
                 self._session.ask(wire, request, blob, (pipes[1], pipes[3]), left(deadline))
             except HangUp as exc:
-                raise LibsshChannelConnectionError(f"{doing} failed: {_LOST}") from exc
+                raise LibsshChannelConnectionError(f"{doing} failed: {_lost(exc)}") from exc
             except TimeoutError as exc:
                 if isinstance(exc, LibsshChannelException):
                     raise
@@ -145,6 +150,8 @@ class MuxChannel:
                 done += os.write(cast("int", self._stdin), view[done : done + _CHUNK])
             except BlockingIOError:
                 self._turn("write", deadline, writing=True)
+                if self._stdin is None:
+                    raise self._unwritten() from None
             except BrokenPipeError as exc:
                 raise self._unwritten() from exc
         return len(view)
@@ -212,7 +219,10 @@ class MuxChannel:
         return [pipe for pipe, data in zip(self._pipes, self._data) if pipe is not None and len(data) < self._most]
 
     def _turn(self, doing: str, deadline: float | None, writing: bool = False) -> None:
-        """Wait until anything happens, once; `LibsshChannelTimeout` when nothing does before *deadline*."""
+        """Wait until anything happens, once; `LibsshChannelTimeout` when nothing does before *deadline*.
+
+        Without a deadline that may take for ever, as long as the holder lives.
+        """
         self._live(doing)
         poller = select.poll()
         for more in self._more():
@@ -223,8 +233,10 @@ class MuxChannel:
         if writing and self._stdin is not None:
             poller.register(self._stdin, select.POLLOUT)
         seconds = left(deadline)
-        ready = dict(poller.poll(None if seconds is None else seconds * 1000))
-        if not ready:
+        ready = dict(poller.poll((SILENCE if seconds is None else seconds) * 1000))
+        if not ready and seconds is None:
+            self._check_alive()
+        elif not ready:
             raise LibsshChannelTimeout(f"{doing} failed: timed out")
         for index, pipe in enumerate(self._pipes):
             if pipe is not None and pipe in ready:
@@ -244,9 +256,25 @@ class MuxChannel:
         """Learn from the holder what became of the command."""
         wire = cast("Wire", self._wire)
         try:
-            event = wire.receive().data
-        except HangUp:
-            event = {"event": "failed", "error": {"class": "LibsshChannelConnectionError", "text": _LOST}}
+            self._learn(wire, wire.receive().data)
+        except HangUp as exc:
+            self._lose(exc)
+
+    def _check_alive(self) -> None:
+        try:
+            self._session.check_alive()
+        except Silent as exc:
+            self._lose(exc)
+            self._let_go()  # the pipes have no end while their other ends are its
+
+    def _lose(self, exc: HangUp) -> None:
+        self._failure = LibsshChannelConnectionError(_lost(exc))
+        self._told_end = True
+        if self._wire is not None:
+            self._wire.close()
+        self._wire = None
+
+    def _learn(self, wire: Wire, event: dict[str, Any]) -> None:
         self._told_end = True
         if event.get("event") == "exit":
             self.exit_status, self.exit_signal = event["status"], event["signal"]
@@ -309,7 +337,7 @@ class MuxChannel:
             while "event" in self._session.answered(self._wire).data:
                 pass  # it was on its way, and is told again to the one who takes the channel
         except HangUp as exc:
-            raise LibsshChannelConnectionError(f"keeping the channel failed: {_LOST}") from exc
+            raise LibsshChannelConnectionError(f"keeping the channel failed: {_lost(exc)}") from exc
         else:
             self._session.give_back(self._wire)
             self._wire = None

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..channel import AnySession, Channel
 from ..errors import LibsshConnectionError, LibsshSessionException
 from . import identity, start
-from .channel import MuxChannel
-from .protocol import VERSION, HangUp, Message, MuxUnavailable, Wire, pack_error, seconds_kept, unpack_error
+from .channel import SILENCE, MuxChannel
+from .protocol import VERSION, HangUp, Message, MuxUnavailable, Silent, Wire, pack_error, seconds_kept, unpack_error
 
 if TYPE_CHECKING:
     from .. import policies
@@ -64,6 +64,8 @@ class MuxSession(AnySession):
             try:
                 wire = self._introduced()
                 break
+            except Silent as exc:
+                raise MuxUnavailable(str(exc)) from exc
             except HangUp as exc:  # it ended at this moment, or the login took it down
                 if last:
                     raise MuxUnavailable(f"the connection holder ends: {exc}") from exc
@@ -118,6 +120,8 @@ class MuxSession(AnySession):
         """Return the answer to what was sent; what the holder wants to know before that is answered here."""
         self._raised = None
         while True:
+            while timeout is None and not wire.waits(SILENCE):
+                self.check_alive()
             message = wire.receive(timeout)
             sealed: list[bytes | bytearray] = []
             if message.data.get("ask") == "credentials":
@@ -130,6 +134,22 @@ class MuxSession(AnySession):
                 raise raised or unpack_error(message.data["error"])
             else:
                 return message
+
+    @staticmethod
+    def check_alive() -> None:
+        """Raise `Silent` unless the holder greets whoever comes: that needs nobody else, however long a login or a command takes."""
+        try:
+            wire = start.connect(create=False)
+        except MuxUnavailable:
+            return  # it can't be asked, which proves nothing; were it gone, the connections to it would tell
+        try:
+            wire.receive(_PATIENCE)
+        except TimeoutError as exc:
+            raise Silent("the connection holder does not answer") from exc
+        except HangUp:
+            return
+        finally:
+            wire.close()
 
     def _answer(self, what: str, about: Any, sealed: list[bytes | bytearray]) -> dict[str, Any]:
         try:

@@ -41,6 +41,10 @@ class HangUp(ConnectionError):
     """The other side went away, or does not keep to the protocol."""
 
 
+class Silent(HangUp):
+    """The holder is there and does nothing: its process was stopped, or hangs."""
+
+
 class Message:
     """What was received.
 

@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ from . import paths
 from .protocol import MuxUnavailable, Wire
 
 _BACKLOG = 512
+_PATIENCE = struct.pack(
+    "ll", 30, 0
+)  # seconds, as a timeval, until there is room in the queue or the buffer of a holder that stands still
 
 # The package is imported from where it is here, under the name that it has here.  -I and -S keep everything else out.
 _BOOTSTRAP = """\
@@ -67,6 +71,7 @@ def checked(sock: socket.socket) -> Wire:
 def dial(directory: paths.Directory, name: str) -> socket.socket | None:
     """Connect to a socket; None if nobody listens."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
     try:
         sock.connect(directory.address(name))
     except (FileNotFoundError, ConnectionRefusedError):

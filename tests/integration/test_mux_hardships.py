@@ -10,14 +10,21 @@ import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from pylibsshext.channel import Channel
-from pylibsshext.errors import AuthenticationError, HostKeyError, LibsshChannelTimeout, LibsshException
-from pylibsshext.mux import command, paths, protocol, start
-from pylibsshext.mux.client import MuxSession, greet
+from pylibsshext.errors import (
+    AuthenticationError,
+    HostKeyError,
+    LibsshChannelConnectionError,
+    LibsshChannelTimeout,
+    LibsshException,
+)
+from pylibsshext.mux import channel as muxed, client, command, paths, protocol, start
+from pylibsshext.mux.client import MuxSession, MuxUnavailable, greet
 from pylibsshext.mux.job import Run
 from pylibsshext.mux.pool import Pool
 from pylibsshext.mux.protocol import VERSION, HangUp, Wire
@@ -252,9 +259,9 @@ def test_a_command_whose_thread_fails_is_told_of(sshd):
         session.connect(**keywords(sshd))
         held, _ = pool.lease("digest", 30, lambda: (session, "label"), lambda: True)
         pool.opened(held)
-        channel = Failing(session)
-        channel.request_exec("sleep 60")
-        Run(pool, held, channel, there, *theirs).start()
+        failing = Failing(session)
+        failing.request_exec("sleep 60")
+        Run(pool, held, failing, there, *theirs).start()
         told = here.receive(10).data
         assert (told["event"], held.leases) == ("failed", 0)
         assert str(protocol.unpack_error(told["error"])) == "the connection holder failed: MemoryError: "
@@ -451,3 +458,52 @@ def test_a_holder_of_another_version_hides_no_other(sshd, holder, directory, cap
                 assert said[-1] == f"the connection holder speaks version {VERSION + 1} of the protocol, not {VERSION} (0.sock)"
     place.close()
     (directory / "0.sock").unlink()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A client that soon wants to know whether its holder lives."""
+    monkeypatch.setattr(client, "_PATIENCE", 0.5)
+    monkeypatch.setattr(client, "SILENCE", 0.3)
+    monkeypatch.setattr(muxed, "SILENCE", 0.3)
+
+
+@contextmanager
+def stopped(pid):
+    """Have a process stand still."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_holder_that_stands_still_is_noticed_without_a_time_out(new_sshd, holder, impatient):
+    """By who connects, by who waits for a login, for a command's start, its output, its input; and each hears what it is."""
+    host = new_sshd()
+    session = connected(host)
+    reading, writing = session.new_channel(), session.new_channel()
+    reading.request_exec("echo out; cat")
+    writing.request_exec("sleep 60")
+    assert session.exec_command("sleep 1.5; printf 42").stdout == b"42"  # which is no reason for anything
+    with ThreadPoolExecutor(1) as pool:
+
+        def answer(*_):
+            os.kill(holder, signal.SIGSTOP)
+            return ["x"]
+
+        login = pool.submit(connected, host, kbdint_callback=answer, preferred_authentications=["keyboard-interactive"])
+        with pytest.raises(MuxUnavailable, match="does not answer"):
+            login.result(10)
+    with stopped(holder):
+        with pytest.raises(MuxUnavailable, match="does not answer"):
+            connected(host)
+        with pytest.raises(LibsshChannelConnectionError, match="request_exec failed: the connection holder does not answer"):
+            session.exec_command("true")
+        with pytest.raises(LibsshChannelConnectionError, match="the connection holder does not answer"):
+            writing.write(bytes(4 << 20))
+        assert reading.read() == b"out\n"
+        with pytest.raises(LibsshChannelConnectionError, match="the connection holder does not answer"):
+            reading.communicate()
+    assert connected(host).exec_command("printf 42").stdout == b"42"
+    wait_for(lambda: sum(one["channels"] for one in listed()) == 0)
