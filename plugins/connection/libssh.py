@@ -949,7 +949,7 @@ def _preload() -> None:
     What Ansible finds by the path ``connection_plugins`` it imports before it starts its workers, and they have it then; what it
     finds in a collection each of them imports anew.
     """
-    for name in ("_command", "_session"):
+    for name in ("_command", "_session", "_transfers"):
         _beside(name)
     with suppress(ImportError):  # where only the plugin was copied to
         importlib.import_module(_NAME.rpartition(".")[0])

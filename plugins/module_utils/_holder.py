@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def preload(library: ModuleType) -> None:
     """Import the holder's client, and note what it tells its own holder by: which code it is."""
-    importlib.import_module(".mux.client", library.__name__)
+    for name in (".mux.client", ".mux.files"):
+        importlib.import_module(name, library.__name__)
     importlib.import_module(".mux.paths", library.__name__).holder_name()
 
 
