@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import textwrap
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,9 @@ NOTE_IMPORTS = """
 import os, sys
 
 def note(event, arguments):
-    if event == "import" and arguments[0].endswith("pylibsshext.mux.start"):
+    if event == "import" and arguments[0].startswith("ansible_netcommon_"):
         with open(os.environ["SEEN"], "a") as file:
-            file.write("once\\n")
+            file.write(f"{arguments[0]}\\n")
 
 sys.addaudithook(note)
 """
@@ -138,24 +139,25 @@ def test_environment_and_shell_options(ansible: Ansible):
 
 @pytest.mark.parametrize("name", ["ansible.netcommon.libssh", "libssh"])
 def test_connection_plugins(ansible: Ansible, collections_path: str, tmp_path: Path, name: str):
-    """A plugin that Ansible finds in connection_plugins too is imported before the workers are, with what it needs, and once."""
+    """A plugin that Ansible finds in connection_plugins too is imported before the workers are, with all that tasks need, and once."""
     seen = tmp_path / "seen"
     (tmp_path / "sitecustomize.py").write_text(NOTE_IMPORTS)
     python_path = f"{tmp_path}:{ansible.environment['PYTHONPATH']}"
 
-    def imports(environment: dict[str, str]) -> int:
+    def imports(environment: dict[str, str]) -> Counter[str]:
         seen.touch()
         noting = {"PYTHONPATH": python_path, "SEEN": str(seen)}
-        ansible.passes("- raw: id\n" * 3, environment=noting | environment)
-        count = len(seen.read_text().splitlines())
+        tasks = f"- raw: id\n- copy: {{content: x, dest: {tmp_path}/there}}\n- command: id\n"
+        ansible.passes(tasks, environment=noting | environment)
+        found = Counter(seen.read_text().splitlines())
         seen.unlink()
-        return count
+        return found
 
     ansible.hosts["h"]["ansible_connection"] = name
     plugins = f"{collections_path}/ansible_collections/ansible/netcommon/plugins/connection"
-    assert imports({"ANSIBLE_CONNECTION_PLUGINS": plugins}) == 1
+    assert set(imports({"ANSIBLE_CONNECTION_PLUGINS": plugins}).values()) == {1}
     if name != "libssh":  # which no collection stands behind
-        assert imports({}) == 3
+        assert imports({})["ansible_netcommon_pylibsshext.mux.start"] == 3
 
 
 def test_secrets_from_a_vault(ansible: Ansible, accounts, sshd, lab):
