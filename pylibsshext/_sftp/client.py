@@ -130,7 +130,9 @@ class Client:
 
     @property
     def broken(self) -> SFTPError | None:
-        """Why the channel cannot be used any more; None while it can."""
+        """Why the channel cannot be used any more; None while it can. A server may have closed it because nothing was asked for long."""
+        if self._broken is None and not self._pending and self._core is not None and self._core.is_closed:
+            return SFTPConnectionError("the server closed the SFTP channel", errno.ECONNRESET)
         return self._broken
 
     def close(self) -> None:

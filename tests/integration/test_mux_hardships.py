@@ -507,3 +507,15 @@ def test_a_holder_that_stands_still_is_noticed_without_a_time_out(new_sshd, hold
             reading.communicate()
     assert connected(host).exec_command("printf 42").stdout == b"42"
     wait_for(lambda: sum(one["channels"] for one in listed()) == 0)
+
+
+def test_an_idle_sftp_that_the_server_ended(sshd, holder, tmp_path):
+    """The next file goes over a new one: sshd's ChannelTimeout ends what nobody uses, and an administrator may."""
+    session, file = connected(sshd), tmp_path / "file"
+    for number in range(3):
+        file.write_bytes(b"%d" % number)
+        with session.sftp() as sftp:
+            sftp.put(str(file), str(tmp_path / "copy"))
+        assert (tmp_path / "copy").read_bytes() == b"%d" % number
+        assert session.exec_command("pkill -KILL -P $PPID sftp-server").returncode == 0
+        time.sleep(0.1)  # until its end is here
