@@ -87,7 +87,8 @@ class Credentials(NamedTuple):
             elif method == "password":
                 found.append("password")
             elif method == "keyboard-interactive":
-                found.append("kbdint_answers" if self.answers is not None and self.answers.knows_any else "password")
+                knows_any = self.answers is not None and self.answers.knows_any
+                found += ["" if knows_any else "password", "" if self.answers is None else "kbdint_answers"]
             elif method == "gssapi-with-mic" and self.gss_auth is False:
                 found.append("gss_auth")
         return found
@@ -156,7 +157,9 @@ class Candidates:
         answers = credentials.answers
         if answers is not None:
             attempt = partial(kbdint.login, core, self._patiently(answers), lambda: self._deadline)
-            yield Candidate("keyboard-interactive", "", attempt, "kbdint_answers", not answers.knows_any)
+            yield Candidate(
+                "keyboard-interactive", "", attempt, "kbdint_answers" if answers.knows_any else "", not answers.knows_any
+            )
 
     def _patiently(self, ask: Callable[..., T]) -> Callable[..., T]:
         """Return *ask*, and let the time that it takes not count: that is a person's, not the server's."""

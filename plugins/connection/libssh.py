@@ -1279,6 +1279,7 @@ class Connection(ConnectionBase):
 
     def _failure(self, doing: str, error: Exception) -> str:
         advice = self._library.advice.advice(error, self._wanted["remote_addr"], self._wanted["port"] or 22)
-        text = error.message if isinstance(error, self._library.errors.AuthenticationError) else error
-        text = f"Failed to {doing} ({_connection_options.destination(self._wanted)}): {text}"
+        text = error.message if isinstance(error, self._library.errors.AuthenticationError) else str(error)
+        if not text.startswith("Failed to authenticate to "):  # and whom as
+            text = f"Failed to {doing} ({_connection_options.destination(self._wanted)}): {text}"
         return f"{text.rstrip('.')}. {advice}" if advice else text

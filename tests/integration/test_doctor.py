@@ -303,7 +303,7 @@ def garbage_key(sshd, _tmp):
         (closed_port, "connection", ["ansible_port", "SSH server runs"]),
         (failing_proxy, "banner", ["ansible_libssh_proxy_command", "exit status 3", "no route"]),
         (no_config_file, "configuration", ["{tmp}/nothing is not a file"]),
-        (garbage_key, "configuration", ["not a private key", "ansible_private_key_file"]),
+        (garbage_key, "configuration", ["not a private key", "ansible_private_key, "]),
     ],
     ids=lambda case: getattr(case, "__name__", ""),
 )

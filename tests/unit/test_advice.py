@@ -15,6 +15,7 @@ from pylibsshext.advice import _ADVICE, advice
     ("error", "named"),
     [
         (errors.AuthenticationError("denied"), "ansible_user"),
+        (errors.KeyImportError("private_key is not a private key"), "Check ansible_private_key,"),
         (errors.KeyImportError("no key"), "ansible_private_key_passphrase"),
         (errors.HostKeyError("unknown", fingerprint="SHA256:x"), "ssh-keyscan -p 2222 there "),
         (errors.HostKeyError("unknown", fingerprint="SHA256:x"), " >> ~/.ssh/known_hosts)"),

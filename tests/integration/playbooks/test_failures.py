@@ -59,7 +59,13 @@ def test_timeout_is_the_time_to_be_connected(ansible: Ansible, variable: str):
 def test_wrong_password_and_wrong_key(ansible: Ansible, accounts, tmp_path):
     """What was tried, and what to set."""
     ansible.hosts["h"] |= {"ansible_private_key_file": None, "ansible_password": "wrong"}
-    unreachable(ansible, "password", "Check ansible_user", environment={"ANSIBLE_LIBSSH_LOOK_FOR_KEYS": "false"})
+    ansible.environment["ANSIBLE_LIBSSH_LOOK_FOR_KEYS"] = "false"
+    unreachable(ansible, "password", "Check ansible_user")
+    ansible.hosts["h"]["ansible_password"] = None
+    outcome = ansible.play("- raw: 'true'\n")
+    assert outcome.recap() == UNREACHABLE, outcome.text
+    assert "Check ansible_user, ansible_p" in outcome.words  # before what only few servers want
+    assert "Failed to connect" not in outcome.words  # but to authenticate, and as whom
 
 
 def test_password_login(ansible: Ansible, accounts):
