@@ -19,8 +19,8 @@ from ..sftp import SFTPError
 from . import login
 from .display import Display, choose, printable, reason
 
-#: Exit statuses: some files failed; the command line is wrong; no connection, as ``ssh`` has it; ended by Ctrl-C.
-FAILED, USAGE, NO_CONNECTION, INTERRUPTED = 1, 2, 255, 128 + signal.SIGINT
+#: Exit statuses: some files failed; no connection, as ``ssh`` has it; ended by Ctrl-C.  A wrong command line is argparse's 2.
+FAILED, NO_CONNECTION, INTERRUPTED = 1, 255, 128 + signal.SIGINT
 
 #: Files at a time.
 JOBS = 8

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno as _errno
 from typing import Any
 
-from ..errors import LibsshSCPException, LibsshSFTPException
+from ..errors import LibsshException, LibsshSCPException, LibsshSFTPException
 
 OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, BAD_MESSAGE, NO_CONNECTION, CONNECTION_LOST, OP_UNSUPPORTED = range(9)
 
@@ -40,7 +40,25 @@ STATUS: dict[int, tuple[int, str]] = {
 }
 
 
-class SFTPError(LibsshSFTPException, OSError):
+class _TransferError(LibsshException, OSError):
+    """A transfer failed: ``errno`` and ``filename`` are those of ``OSError``, ``offset`` is the byte at which data failed."""
+
+    def __init__(
+        self, message: str = "", errno: int | None = None, filename: str | None = None, offset: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.errno: int | None = errno
+        self.strerror: str | None = message
+        self.filename: str | None = filename
+        self.offset: int | None = offset
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive the way through a process pool with every attribute."""
+        of_os = {"errno": self.errno, "strerror": self.strerror, "filename": self.filename}
+        return type(self), (self.message,), {**vars(self), **of_os}
+
+
+class SFTPError(_TransferError, LibsshSFTPException, OSError):
     """An SFTP request failed.
 
     ``errno`` and ``filename`` are those of ``OSError``; ``sftp_code`` is the server's status code (None where the
@@ -55,16 +73,8 @@ class SFTPError(LibsshSFTPException, OSError):
         sftp_code: int | None = None,
         offset: int | None = None,
     ) -> None:
-        super().__init__(message)
-        self.errno: int | None = errno
-        self.strerror: str | None = message
-        self.filename: str | None = filename
+        super().__init__(message, errno, filename, offset)
         self.sftp_code: int | None = sftp_code
-        self.offset: int | None = offset
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Survive the way through a process pool with every attribute."""
-        return type(self), (self.message, self.errno, self.filename, self.sftp_code, self.offset)
 
 
 class SFTPFileNotFoundError(SFTPError, FileNotFoundError):
@@ -91,25 +101,8 @@ class SFTPProtocolError(SFTPError):
     """The server sent what the protocol does not allow; the channel cannot be used any more."""
 
 
-class SCPError(LibsshSCPException, OSError):
+class SCPError(_TransferError, LibsshSCPException, OSError):
     """An SCP transfer failed; the attributes are those of ``OSError``, and ``offset`` the byte where data failed."""
-
-    def __init__(
-        self,
-        message: str = "",
-        errno: int | None = None,
-        filename: str | None = None,
-        offset: int | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.errno: int | None = errno
-        self.strerror: str | None = message
-        self.filename: str | None = filename
-        self.offset: int | None = offset
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Survive the way through a process pool with every attribute."""
-        return type(self), (self.message, self.errno, self.filename, self.offset)
 
 
 class SCPFileNotFoundError(SCPError, FileNotFoundError):

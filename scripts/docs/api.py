@@ -52,6 +52,10 @@ def _assigned(statement: ast.stmt) -> str:
     return target.id if isinstance(target, ast.Name) else ""
 
 
+def _name(statement: ast.stmt) -> str:
+    return getattr(statement, "name", "") or _assigned(statement)
+
+
 @cache
 def _said(module: str) -> dict[str, str]:
     """Return what a module ("") and its constants say of themselves."""
@@ -71,7 +75,7 @@ def _find(module: str, name: str) -> tuple[str, ast.stmt] | None:
             for alias in statement.names:
                 if (alias.asname or alias.name) == name:
                     return _find(".".join([*package, *(statement.module or "").split(".")]), alias.name)
-        elif getattr(statement, "name", "") == name or _assigned(statement) == name:
+        elif _name(statement) == name:
             return module, statement
     return None
 
@@ -84,7 +88,7 @@ def names(module: str) -> list[str]:
             exported: list[str] = ast.literal_eval(statement.value)
             places = {name: _find(module, name) for name in exported}
             return [name for name, place in places.items() if place and (place[0] == module or place[0] not in MODULES)]
-        defined.append(getattr(statement, "name", "") or _assigned(statement))
+        defined.append(_name(statement))
     return [name for name in defined if name]
 
 
@@ -105,7 +109,8 @@ def _described(module: str, statement: ast.stmt) -> Iterator[str]:
     if isinstance(statement, ast.ClassDef):
         members = list(_members(module, statement))
         made = [member for member in members if isinstance(member, ast.FunctionDef) and member.name == "__init__"]
-        bases = f"Bases: {', '.join(f'``{ast.unparse(base)}``' for base in statement.bases)}" if statement.bases else ""
+        shown = [f"``{ast.unparse(base)}``" for base in statement.bases if not _undescribed(module, base)]
+        bases = f"Bases: {', '.join(shown)}" if shown else ""
         yield from _entry(
             "class", statement.name + (_parameters(made[0]) if made else ""), (bases, ast.get_docstring(statement) or "")
         )
@@ -121,12 +126,19 @@ def _described(module: str, statement: ast.stmt) -> Iterator[str]:
 def _members(module: str, holder: ast.ClassDef) -> Iterator[ast.stmt]:
     """Yield the members of a class, and those that it has of classes which are not described themselves."""
     yield from holder.body
-    own = {getattr(member, "name", "") or _assigned(member) for member in holder.body}
+    own = {_name(member) for member in holder.body}
     for base in holder.bases:
-        place = _find(module, base.id) if isinstance(base, ast.Name) else None
-        if place and isinstance(place[1], ast.ClassDef) and place[1].name not in _described_names():
-            inherited = _members(place[0], place[1])
-            yield from (member for member in inherited if (getattr(member, "name", "") or _assigned(member)) not in own)
+        place = _undescribed(module, base)
+        if place:
+            yield from (member for member in _members(*place) if _name(member) not in own)
+
+
+def _undescribed(module: str, base: ast.expr) -> tuple[str, ast.ClassDef] | None:
+    """Return where a base class is defined, and how, if it is the library's and has no entry of its own."""
+    place = _find(module, base.id) if isinstance(base, ast.Name) else None
+    if place and isinstance(place[1], ast.ClassDef) and place[1].name not in _described_names():
+        return place[0], place[1]
+    return None
 
 
 @cache

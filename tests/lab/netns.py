@@ -86,10 +86,6 @@ class NetnsHost(machines.Machine):
         """Pull the cable: packets are lost in both directions, and nobody is told."""
         run("ip", "link", "set", self.link, "down")
 
-    def plug(self) -> None:
-        """Put the cable back."""
-        run("ip", "link", "set", self.link, "up")
-
     def discard(self) -> None:
         run("ip", "netns", "del", self.netns)
 
