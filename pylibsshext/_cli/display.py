@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ class Display(Observer):
     def failed(self, name: str, error: OSError) -> bool:
         self._begun.pop(name, None)
         self._sizes.pop(name, None)
-        self.complain(f"{name}: {reason(error)}")
+        self.complain(f"{name}: {reason(error, name)}")
         return True
 
     def say(self, line: str) -> None:
@@ -142,12 +143,13 @@ class Bars(Display):
         self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def reason(error: BaseException) -> str:
-    """Return what to say of a failure."""
+def reason(error: BaseException, about: str = "") -> str:
+    """Return what to say of a failure, and with which other file than the one that it is *about*."""
     if isinstance(error, OSError) and error.errno == errno.EISDIR:
         return "it is a directory: -r copies directories"
     if isinstance(error, OSError) and error.strerror and not hasattr(error, "sftp_code"):
-        return error.strerror
+        other = error.filename if error.filename != about else None
+        return f"{os.fsdecode(other)}: {error.strerror}" if isinstance(other, (str, bytes)) else error.strerror
     return str(error) or type(error).__name__
 
 

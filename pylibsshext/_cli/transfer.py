@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from ..doctor.inventory import public
-from ..errors import LibsshException
+from ..errors import AuthenticationError, HostKeyChangedError, HostKeyError, LibsshException
 from ..session import Session
 from ..sftp import SFTPError
 from . import login
@@ -68,9 +68,18 @@ def run(work: Work) -> int:
         print(f"{arguments.command}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except (LibsshException, OSError) as exc:
-        print(f"{arguments.command}: {printable(reason(exc))}", file=sys.stderr)
+        print(f"{arguments.command}: {printable(_explained(exc))}", file=sys.stderr)
         return FAILED if isinstance(exc, SFTPError) else NO_CONNECTION
     return FAILED if display.failures else 0
+
+
+def _explained(error: Exception) -> str:
+    """Return what went wrong, and which option would help."""
+    if isinstance(error, AuthenticationError):
+        return f"{error.message} Check USER@ and -i FILE."
+    if isinstance(error, HostKeyError) and error.fingerprint and not isinstance(error, HostKeyChangedError):
+        return f"{error}. With --accept-new it is trusted."
+    return reason(error)
 
 
 def _ended(number: int, _frame: object) -> NoReturn:

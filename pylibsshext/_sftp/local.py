@@ -139,9 +139,10 @@ class LocalTarget:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if self.options.resume else os.O_EXCL)
         try:
             self.fd = os.open(self.partial, flags, 0o600 if self.old else create_mode)
-        except PermissionError:
+        except OSError as exc:
             self.partial = None
-            if self.old is None or self.options.atomic:
+            if not isinstance(exc, PermissionError) or self.old is None or self.options.atomic:
+                exc.filename = self.path  # by which the caller knows it
                 raise
             self._open_in_place(create_mode)
             return

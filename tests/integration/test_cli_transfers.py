@@ -161,6 +161,8 @@ def test_one_failure_does_not_keep_the_others_back(command, place):
     status, _, err = command("get", f"HOST:{place}/far/none", f"HOST:{place}/far/small", "home")
     assert (status, names(place / "home")) == (1, ["small"])
     assert err == f"get: {place}/far/none: looking at '{place}/far/none' failed: No such file\n"
+    status, _, err = command("get", f"HOST:{place}/far/small", place / "none/here")
+    assert (status, err) == (1, f"get: {place}/far/small: {place}/none/here: No such file or directory\n")
     status, _, err = command("put", "small", "big", f"HOST:{place}/far/small")
     assert (status, err) == (1, f"put: '{place}/far/small' is not a directory, and cannot take several files\n")
 
@@ -186,11 +188,13 @@ def test_no_connection_is_255(command, place, other_server):
     status, _, err = command("put", "--known-hosts", place / "nobody", "small", "HOST:x")
     assert (status, err.count("\n")) == (255, 1)
     assert "Host is unknown" in err
+    assert err.endswith("With --accept-new it is trusted.\n")
     status, _, err = command("put", "--known-hosts", place / "nobody", "--accept-new", "small", f"HOST:{place}/far")
     assert (status, (place / "nobody").read_text().count("\n")) == (0, 1)
     status, _, err = command("put", "-i", place / "small", "small", "HOST:x")
     assert (status, err.count("\n")) == (255, 1)
     assert "Failed to authenticate" in err
+    assert err.endswith("Check USER@ and -i FILE.\n")
 
 
 def test_a_server_without_sftp(command, place, new_sshd):
