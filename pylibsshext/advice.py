@@ -72,7 +72,10 @@ _BY_TEXT = {
         "reading the (ssh )?configuration|^reading .* line \\d+ failed": (
             "Mend that line, or name another file in ansible_libssh_config_file (none: no file at all)."
         ),
-        "^(private_key|wrong passphrase for private_key)\\b": "Check ansible_private_key, and give its passphrase as ansible_private_key_passphrase.",
+        "^(private_key|wrong passphrase for private_key)\\b": (
+            "Check ansible_private_key, which is the key itself (ansible_private_key_file is for a file), and give its passphrase as "
+            "ansible_private_key_passphrase."
+        ),
         "^ssh connect failed: a proxy is|proxy's port": "Check ansible_libssh_proxy.",
         "^ssh connect failed: timed out": (
             "The server takes connections and does not go on from there. Check ansible_port, look into its log, or raise the timeout "

@@ -81,7 +81,8 @@ def load_key(text: Secret, passphrase: Secret | None, name: str = "private_key",
         )
     if encrypted:
         raise PassphraseError(f"wrong passphrase for {name} (private_key_password)")
-    raise KeyImportError(f"{name} is not a private key in OpenSSH's, PEM's or PKCS#8's format")
+    hint = "; it is the text of one (identities has files)" if name == "private_key" and text and len(text.split()) == 1 else ""
+    raise KeyImportError(f"{name} is not a private key in OpenSSH's, PEM's or PKCS#8's format{hint}")
 
 
 def load_key_file(path: str, passphrase: Secret | None, ask: Ask | None = None) -> _core.Key:

@@ -250,6 +250,16 @@ def with_legacy(name: str, value: str | None) -> str | None:
     return value if value[0] in "-^" else f"{value},{LEGACY[name]}"
 
 
+# How paramiko and Ansible call what has another name here.
+_ELSEWHERE = {
+    "allow_agent": "agent",
+    "key_filename": "identities",
+    "passphrase": "private_key_password",
+    "pkey": "private_key",
+    "private_key_file": "identities",
+}
+
+
 def warn_unknown(names: Iterable[str]) -> None:
     """Warn of keywords that `Session.connect` does not know: programs for 1.4.0 pass what it silently dropped."""
     known = [*OPTS_MAP, *OPTS_DIR_MAP, *EXTRA_OPTIONS, *CONNECT_KEYWORDS]
@@ -258,7 +268,7 @@ def warn_unknown(names: Iterable[str]) -> None:
             import difflib
             import warnings
 
-            near = difflib.get_close_matches(name, known, 1)
+            near = [_ELSEWHERE[name]] if name in _ELSEWHERE else difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             warnings.warn(f"connect() ignores the unknown keyword {name!r}{hint}", UserWarning, stacklevel=3)
 

@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from pylibsshext import _core, options, session
-from pylibsshext.errors import LibsshSessionException
+from pylibsshext.errors import KeyImportError, LibsshSessionException
 from pylibsshext.keywords import Keywords
 from pylibsshext.session import Session
 
@@ -134,6 +134,8 @@ def test_warn_unknown():
     """A keyword that connect() does not know gives a warning with the nearest that it does."""
     with pytest.warns(UserWarning, match=r"unknown keyword 'passwd'.*'password'"):
         options.warn_unknown(["host", "passwd"])
+    with pytest.warns(UserWarning, match=r"unknown keyword 'key_filename'; did you mean 'identities'"):
+        options.warn_unknown(["key_filename"])  # as paramiko calls it
     with pytest.warns(UserWarning, match=r"'zzzzz'$"):
         options.warn_unknown(["zzzzz"])
     with pytest.warns(UserWarning, match="unknown") as caught, pytest.raises(LibsshSessionException, match="Hostname"):
@@ -146,6 +148,17 @@ def test_numbers_are_numbers(name):
     """What has to be a number and is not is named."""
     with pytest.raises(LibsshSessionException, match=f"^{name}: 'soon' is not a number$"):
         Session().connect(host="there", **{name: "soon"})
+
+
+def test_known_by_other_names():
+    """What others' names stand for is a keyword."""
+    assert set(options._ELSEWHERE.values()) <= options.CONNECT_KEYWORDS
+
+
+def test_path_is_no_key():
+    """Who gives a path where the text of a key belongs is told where paths go."""
+    with pytest.raises(KeyImportError, match="identities has files"):
+        Session().connect(host="there", private_key="~/.ssh/id_ed25519")
 
 
 def test_no_warning_for_known():
