@@ -118,6 +118,7 @@ class Held:
         self.one_channel = _ONE_CHANNEL in (session.info.server_banner or "")
         self.capacity: int | None = 1 if self.one_channel else None
         self.retired = False
+        self.served = False  # whether it has ever had a channel
         self.moved = [0, 0]  # bytes to and from the server, of channels and files
         self.kept: dict[str, Kept] = {}
         self.sftp: SFTP | None = None
@@ -223,6 +224,7 @@ class Pool:
         """Note that the leased slot holds a channel now."""
         with self._changed:
             held.open += 1
+            held.served = True
 
     def refused(self, held: Held) -> bool:
         """Give a slot back that the server refused to fill; return whether there is a point in trying again."""

@@ -190,6 +190,9 @@ class Service:
                         if time.monotonic() - held.used < _SLOT_PATIENCE:
                             time.sleep(_SLOT_PAUSE)  # a busy server has not let go of the last channel yet
                             continue
+                        if held.served and tries_left:  # what outlives its channel may count as one for ever
+                            self._pool.retire(held)
+                            break
                         raise
                     if self._is_lost(held, cause):
                         self._pool.retire(held)

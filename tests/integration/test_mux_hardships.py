@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import signal
 import socket
+import struct
 import time
+from array import array
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -32,7 +35,7 @@ from pylibsshext.policies import RejectPolicy
 from pylibsshext.session import Session
 
 from . import mux_lab
-from .test_mux import connected, directory, keywords, listed, wait_for  # noqa: F401 - a fixture
+from .test_mux import SESSIONS, connected, directory, keywords, listed, wait_for  # noqa: F401 - a fixture
 
 
 @pytest.fixture
@@ -519,3 +522,80 @@ def test_an_idle_sftp_that_the_server_ended(sshd, holder, tmp_path):
         assert (tmp_path / "copy").read_bytes() == b"%d" % number
         assert session.exec_command("pkill -KILL -P $PPID sftp-server").returncode == 0
         time.sleep(0.1)  # until its end is here
+
+
+def test_processes_that_outlive_their_channels_take_no_place_for_ever(new_sshd, holder):
+    """sshd counts a process that ignores its hang-up (and any of root's) against MaxSessions: the next command gets a new login."""
+    host = new_sshd(sshd_config="MaxSessions 2")
+    session = connected(host)
+    for _ in range(2):
+        with pytest.raises(LibsshChannelTimeout):
+            session.exec_command("exec nohup sleep 20", timeout=0.5)
+    assert session.exec_command("printf 42").stdout == b"42"
+    assert session.exec_command("printf 42").stdout == b"42"
+    assert host.logins() == 2
+
+
+def dies(about, number, place):
+    """Be a client that goes away in the middle of something; which, tells *number*."""
+    ours, theirs = pipes()
+    files = [os.open("/etc/hostname", os.O_RDONLY), os.open(place, os.O_TMPFILE | os.O_RDWR)]
+    wire = start.connect(create=False)
+    what, after = number % 9, number // 9 % 3
+    if what:
+        wire.send({"do": "session", **about})
+    if what > 1:
+        greet(wire)
+        wire.receive(10)
+    exec_cat = {"do": "start", "kind": "exec"}
+    if what == 2:
+        wire.send(exec_cat, b"sleep 2", theirs)
+    elif what == 3:
+        wire.send(exec_cat, b"exec yes", theirs)
+    elif what == 4:
+        wire.send({"do": "put", "name": "x"}, os.fsencode(place / f"put{number}"), files[:1])
+    elif what == 5:
+        wire.send({"do": "get", "name": "x"}, b"/etc/hostname", files[1:])
+    elif what == 6:
+        wire.send(exec_cat, b"exec cat", theirs)
+        wire.send({"do": "stdin"}, fds=ours[:1])
+        wire.send({"do": "keep", "name": "n", "state": {"ends": [True, True, False], "input_ended": False}}, fds=ours)
+    elif what == 7:
+        wire.send({"do": "take", "name": "n"})
+    elif what == 8:
+        text = json.dumps(exec_cat).encode()
+        packet = struct.pack("!II", len(text), 4) + text + b"true"
+        wire._sock.sendmsg(
+            [packet[: number % len(packet)]], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, bytes(array("i", theirs)))]
+        )
+    if after:
+        with suppress(TimeoutError, HangUp):
+            wire.receive(after * 0.05).close()
+    wire.close()
+    close(ours + theirs + files)
+
+
+def test_clients_that_die_at_any_moment(new_sshd, holder, tmp_path):
+    """Some hundred of them leave no descriptor, no thread, no slot and no channel behind, and the session serves the next."""
+    host = new_sshd(sshd_config="MaxSessions 100")
+    session = connected(host)
+    with session.sftp() as sftp:
+        sftp.get("/etc/hostname", os.devnull)
+    about = session._about()
+
+    def threads():
+        return len(os.listdir(f"/proc/{holder}/task"))
+
+    wait_for(lambda: threads() == 3)
+    before = descriptors(holder)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: dies(about, number, tmp_path), range(216)))
+    taken = connected(host).take("n")
+    if taken is not None:
+        taken.close()
+    wait_for(lambda: [one["channels"] for one in listed()] == [0, 0])
+    while SESSIONS:
+        SESSIONS.pop().close()
+    wait_for(lambda: threads() == 1)
+    wait_for(lambda: descriptors(holder) <= before - 2, 1)
+    assert connected(host).reused
