@@ -18,7 +18,7 @@ from ._sftp.errors import (
     SCPProtocolError,
     SCPTimeout,
 )
-from ._sftp.local import Options, Progress
+from ._sftp.local import Options, Progress, is_path
 from ._sftp.protocol import from_path, to_path
 from .errors import LibsshException
 
@@ -72,7 +72,7 @@ class SCP:
         """
         options = Options(preserve, mode)
         remote = from_path(to_path(remote_file))
-        local = os.fsdecode(local_file) if _is_path(local_file) else None
+        local = os.fsdecode(local_file) if is_path(local_file) else None
         if local is None:
             if preserve or recursive:
                 raise ValueError("preserve and recursive need a local path, not a file object")
@@ -107,7 +107,7 @@ class SCP:
         """
         options = Options(preserve, mode, atomic=atomic)
         remote = from_path(to_path(remote_file))
-        if (recursive or preserve or mode is not None) and not _is_path(local_file):
+        if (recursive or preserve or mode is not None) and not is_path(local_file):
             raise ValueError("recursive, preserve and mode need a local path, not a file object")
         with self._talk("f", options, remote, recursive) as talk:
             receiver = Receiver(talk, options, progress)
@@ -134,7 +134,3 @@ class SCP:
             yield Talk(channel, remote, self.timeout)
         finally:
             channel.close()
-
-
-def _is_path(value: object) -> bool:
-    return isinstance(value, (str, bytes, os.PathLike))

@@ -27,7 +27,7 @@ from ._sftp.errors import (
 )
 from ._sftp.file import SFTPFile, flags_of
 from ._sftp.get import get_file
-from ._sftp.local import Observer, Options, Progress
+from ._sftp.local import Observer, Options, Progress, is_path
 from ._sftp.names import Names, StatVFS
 from ._sftp.pool import run
 from ._sftp.put import Upload
@@ -157,7 +157,7 @@ class SFTP(Names):
         options = Options(preserve, mode, resume, atomic)
         litter: set[bytes] = set()
         with self._transfer(litter) as client:
-            if recursive and _is_path(local_file) and os.path.isdir(local_file):
+            if recursive and is_path(local_file) and os.path.isdir(local_file):
                 choice = tree.Choice.of(symlinks, include, exclude)
                 tree.put_tree(client, os.fsdecode(local_file), p.to_path(remote_file), options, choice, progress, litter)
             else:
@@ -205,7 +205,7 @@ class SFTP(Names):
         """
         options = Options(preserve, mode, resume, atomic)
         remote = p.to_path(remote_file)
-        if (resume or preserve or mode is not None) and not _is_path(local_file):
+        if (resume or preserve or mode is not None) and not is_path(local_file):
             raise ValueError("resume, preserve and mode need a local path, not a file object")
         with self._transfer(set()) as client:
             if recursive and self._is_directory(client, remote):
@@ -355,10 +355,6 @@ def _remove_by_another(open_client: Callable[[], Client], litter: set[bytes], pa
         _remove(client, litter, patience)
     finally:
         client.close()
-
-
-def _is_path(value: object) -> bool:
-    return isinstance(value, (str, bytes, os.PathLike))
 
 
 def _permissions(file: SFTPFile) -> int:

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import certificates, hostkeys, revocation, ssh_config
+from . import certificates, hostkeys, options, revocation, ssh_config
 from .errors import HostKeyError, LibsshSessionException
 
 if TYPE_CHECKING:
@@ -32,8 +31,7 @@ def mode(value: Any) -> str:
 
 def paths(value: Any) -> list[str]:
     """Return known_hosts files, given as one or as a list, with ``~`` expanded; "none" is no file."""
-    given = [value] if isinstance(value, (str, bytes, os.PathLike)) else value
-    return [os.path.expanduser(os.fsdecode(path)) for path in given if os.fsdecode(path) != "none"]
+    return [path for path in options.paths(value) if path != "none"]
 
 
 class Trust(NamedTuple):

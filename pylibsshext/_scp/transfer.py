@@ -19,7 +19,7 @@ from .._sftp.errors import (
     SCPTimeout,
     from_scp_text,
 )
-from .._sftp.local import LocalTarget, Meter, Options, Progress
+from .._sftp.local import LocalTarget, Meter, Options, Progress, is_path
 from .._sftp.tree import dress_local, make_local
 from ..errors import LibsshChannelTimeout, LibsshException
 from . import protocol as p
@@ -259,7 +259,7 @@ class Receiver:
     def _file(self, event: p.File, local: Any, *, follow: bool) -> None:
         attributes = self._attributes(event.mode, event.size)
         meter = Meter(self.progress, self.talk.about, event.size)
-        if not isinstance(local, (str, bytes, os.PathLike)):
+        if not is_path(local):
             self.talk.send(OKAY)
             meter.start()
             self._data(event.size, local.write, meter)

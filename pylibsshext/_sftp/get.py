@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from . import protocol as p
 from .bulk import DescriptorSink, Sink, StreamSink, check_end, download
 from .errors import SFTPError
-from .local import LocalTarget, Meter, Opened, Options, Progress
+from .local import LocalTarget, Meter, Opened, Options, Progress, is_path
 from .tickets import attributes_of, handle_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def get_file(
     handle = handle_of((yield opened))
     meter = Meter(progress, about, attributes.st_size)
     try:
-        if isinstance(local, (str, bytes, os.PathLike)):
+        if is_path(local):
             target = LocalTarget(os.fsdecode(local), options, follow=follow)
             yield from _into_file(client, handle, target, attributes, meter, remote)
         elif isinstance(local, Opened):

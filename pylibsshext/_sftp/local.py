@@ -11,10 +11,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
     from .attributes import SFTPAttributes
 
 #: (bytes done, bytes in total as far as known, name)
 Progress = Callable[[int, int, str], None]
+
+
+def is_path(local: object) -> TypeIs[str | bytes | os.PathLike[str] | os.PathLike[bytes]]:
+    """Return whether a local file is named, and not given as a file object."""
+    return isinstance(local, (str, bytes, os.PathLike))
 
 
 class Observer:

@@ -26,7 +26,7 @@ from .attributes import SFTPAttributes
 from .bulk import DescriptorSource, Rest, Source, StreamSource, check_end, upload
 from .errors import SFTPConnectionError, SFTPError, SFTPFileNotFoundError, SFTPTimeout
 from .get import TAIL, same_bytes
-from .local import Meter, Opened, Options, Progress, partial_name, temporary_name
+from .local import Meter, Opened, Options, Progress, is_path, partial_name, temporary_name
 from .tickets import attributes_of, handle_of, name_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Upload:
         if isinstance(local, Opened):
             yield from self._send_opened(local, progress)
             return
-        if not isinstance(local, (str, bytes, os.PathLike)):
+        if not is_path(local):
             if self.options.resume or self.options.preserve:
                 raise ValueError("resume and preserve need a local path, not a file object")
             yield from self._send(StreamSource(local), None, Meter(progress, self.about, None))
