@@ -100,7 +100,8 @@ def connect_tcp(
             return _connect(target, sources, share, nodelay=nodelay)
         except OSError as exc:
             code = exc.errno or errno.EIO
-            failures.append(f"{target[1][0]}: {exc.strerror or exc}")
+            which = "" if target[1][0] == host else f"{target[1][0]}: "
+            failures.append(f"{which}{exc.strerror or exc}")
     raise OSError(code, f"connecting to {host} port {port} failed: {'; '.join(failures)}")
 
 

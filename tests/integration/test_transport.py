@@ -88,7 +88,7 @@ def test_name_is_resolved_and_connected(server: socket.socket) -> None:
 
 
 def test_refused_names_host_port_and_address(server: socket.socket) -> None:
-    """A refused connection is a ConnectionRefusedError that says who refused."""
+    """A refused connection is a ConnectionRefusedError that says which address of the host refused."""
     port = server.getsockname()[1]
     server.close()
     with pytest.raises(ConnectionRefusedError) as caught:
@@ -100,7 +100,7 @@ def test_black_hole_ends_with_the_deadline() -> None:
     """Where nobody answers, TimeoutError comes when the time is up."""
     with black_hole() as port:
         start = time.monotonic()
-        with pytest.raises(TimeoutError, match=r"127\.0\.0\.1: no answer within") as caught:
+        with pytest.raises(TimeoutError, match="failed: no answer within") as caught:
             transport.connect_tcp("127.0.0.1", port, 0.5)
         assert 0.45 <= time.monotonic() - start < 3
         assert caught.value.errno == errno.ETIMEDOUT
@@ -139,7 +139,7 @@ def test_bind_address(server: socket.socket) -> None:
         peer, address = server.accept()
         peer.close()
         assert address[0] == "127.0.0.9"
-    with pytest.raises(OSError, match=r"127\.0\.0\.1: Cannot assign requested address"):
+    with pytest.raises(OSError, match="failed: Cannot assign requested address"):
         transport.connect_tcp("127.0.0.1", port, 10, bind_address="192.0.2.1")
 
 
@@ -381,5 +381,5 @@ def test_refused_connection_is_a_session_error(sshd: Host, known_hosts: Path) ->
     with socket.socket() as placeholder:
         placeholder.bind(("127.0.0.1", 0))  # bound but not listening: refused
         port = placeholder.getsockname()[1]
-        with pytest.raises(LibsshConnectionError, match=rf"127\.0\.0\.1 port {port} failed: 127\.0\.0\.1: Connection refused"):
+        with pytest.raises(LibsshConnectionError, match=rf"127\.0\.0\.1 port {port} failed: Connection refused"):
             Session().connect(host="127.0.0.1", port=port, user="me", knownhosts=str(known_hosts))
