@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import gc
 import fnmatch
+import gc
 import logging
 import os
 import re
