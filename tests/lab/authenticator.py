@@ -148,7 +148,10 @@ class Authenticator:
 
     def _report(self) -> bytes:
         assert self._host is not None
-        report = self._host.recv(_REPORT)
+        try:
+            report = self._host.recv(_REPORT)
+        except ConnectionResetError:  # it hung up without having heard us out; what it said before is still there
+            report = self._host.recv(_REPORT)
         if len(report) != _REPORT:
             raise EOFError
         return report
