@@ -13,6 +13,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from .. import _core
@@ -69,10 +70,12 @@ class Holder:
         busy = ticked = time.monotonic()
         while not self._stopping:
             for fd, _ in self._events.poll(_TICK):
-                self._happened(fd)
+                with _going_on():
+                    self._happened(fd)
             now = time.monotonic()
             if now - ticked >= _TICK:
-                self._pool.tend()
+                with _going_on():
+                    self._pool.tend()
                 ticked = now
             if self._clients or not self._pool.empty:
                 busy = now
@@ -170,6 +173,15 @@ class Holder:
         except OSError:
             return False
         return True
+
+
+@contextlib.contextmanager
+def _going_on() -> Iterator[None]:
+    """Go on whatever goes wrong with one session, say where there is no descriptor or memory left: the others would end with it."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - nobody is there to be told
+        time.sleep(_PAUSE)
 
 
 def _descriptor(held: Held) -> int:

@@ -107,6 +107,26 @@ def test_no_descriptors_left(sshd, holder):
     assert connected(sshd).reused
 
 
+def test_no_descriptors_left_for_the_end_of_a_session(new_sshd, holder):
+    """A session that ends meanwhile takes neither the holder nor the other sessions with it."""
+    hosts = [new_sshd() for _ in range(3)]
+    for host in hosts:
+        session = connected(host, persist=1)
+        with session.sftp() as sftp:
+            sftp.get("/etc/hostname", os.devnull)
+        channel = session.new_channel()
+        channel.request_exec("cat")
+        session.keep(channel, "cli")
+    before = limited(holder, resource.RLIMIT_NOFILE, 4)
+    hosts[2].kill_connections()
+    wait_for(lambda: not any(host.connections() for host in hosts))
+    time.sleep(0.5)
+    assert mux_lab.pids(Path(os.environ[mux_lab.DIRECTORY])) == [holder]
+    resource.prlimit(holder, resource.RLIMIT_NOFILE, before)
+    assert len(listed()) == 1
+    assert connected(hosts[0]).exec_command("printf 42").stdout == b"42"
+
+
 def test_no_threads_left(sshd, holder):
     """A client that can't be served is hung up on, and the holder and its sessions stay."""
     size = int(Path(f"/proc/{holder}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
