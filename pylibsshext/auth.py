@@ -17,6 +17,7 @@ __all__ = ["Credentials", "Login", "login"]
 _PARTIAL = "accepted, but more is wanted"
 # What libssh makes of SSH_MSG_USERAUTH_PASSWD_CHANGEREQ (RFC 4252 section 8), which it cannot answer.
 _CHANGE_REQUEST = "rejected packet (type 60)"
+_DISCONNECT = "SSH_MSG_DISCONNECT"  # the server ends the login, and says so (RFC 4253 section 11.1)
 
 # What failed before the server was asked: the keyword to change.
 _CURES: dict[type[Exception], str] = {PassphraseError: "private_key_password", ShortKeyError: "rsa_min_size"}
@@ -89,7 +90,7 @@ class _Attempts:
             if _CHANGE_REQUEST in str(exc) and candidate.method == "password":
                 self.lines.append(f"{candidate}: the server wants the password to be changed first")
                 raise self.failure(allowed) from exc
-            if not self.lines:
+            if not (self.lines or _DISCONNECT in str(exc)):
                 raise
             self.lines.append(f"{candidate}: {exc}")
             self._cures.append("identities_only")  # what most often uses up MaxAuthTries is an agent with many keys
