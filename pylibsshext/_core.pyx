@@ -155,8 +155,12 @@ cdef extern from * nogil:
 
 
 def hide_memory():
-    """Keep other processes of the user from looking into this one's memory, where the system can (Linux, ``PR_SET_DUMPABLE``)."""
-    px_hide_memory()
+    """Keep other processes of the user from looking into this one's memory, where the system can (Linux, ``PR_SET_DUMPABLE``).
+
+    OSError where it may not.
+    """
+    if px_hide_memory() != 0:
+        PyErr_SetFromErrno(OSError)
 
 
 cdef object taken_text(char *value):

@@ -7,6 +7,7 @@ import io
 import math
 import signal
 import time
+from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
 from subprocess import CalledProcessError, CompletedProcess
 from typing import TYPE_CHECKING, Any
@@ -416,7 +417,7 @@ def _read_failures() -> Iterator[None]:
         raise LibsshChannelReadFailure(exc.message) from exc
 
 
-class AnySession:
+class AnySession(ABC):
     """What every session offers, be it this process's own or one of the connection holder's: channels, and what they are for."""
 
     def __enter__(self) -> Self:
@@ -436,13 +437,13 @@ class AnySession:
         return False
 
     @property
+    @abstractmethod
     def info(self) -> SessionInfo:
         """What was negotiated."""
-        raise NotImplementedError
 
+    @abstractmethod
     def open_core_channel(self, timeout: float | None = None) -> Any:
         """Open a channel for what builds on one, within *timeout* seconds at most; everybody else wants `new_channel`."""
-        raise NotImplementedError
 
     def new_channel(self) -> Channel:
         """Open a channel (RFC 4254 section 6.1)."""
@@ -511,9 +512,9 @@ class AnySession:
 
         return SCP(self)
 
+    @abstractmethod
     def disconnect(self) -> None:
         """Let go of the connection."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Do the same as `disconnect`."""

@@ -42,7 +42,8 @@ def begin(about: dict[str, Any]) -> None:
 def _protect() -> None:
     """Keep passwords that pass through out of core dumps, and other processes of the user out of this one's memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _core.hide_memory()
+    with contextlib.suppress(OSError):  # in a sandbox that forbids it there is the limit alone
+        _core.hide_memory()
 
 
 class Holder:

@@ -31,13 +31,8 @@ if TYPE_CHECKING:
 _SLOT_PATIENCE = 2.0  # seconds after the last use in which a refusal may mean that the server counts a channel that was closed
 _SLOT_PAUSE = 0.05
 _TRIES = 3  # of a channel on a session that turns out to be dead; nothing has been started by then
-_UNANSWERED = (
-    "stdin",
-    "eof",
-    "signal",
-    "resize",
-    "close",
-)  # requests that the client sends without waiting, whatever comes of them
+# Requests that the client sends without waiting, whatever comes of them.
+_UNANSWERED = ("stdin", "eof", "signal", "resize", "close")
 
 
 class AskingPolicy(MissingHostKeyPolicy):

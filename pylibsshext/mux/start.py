@@ -22,9 +22,8 @@ from . import paths
 from .protocol import MuxUnavailable, Wire
 
 _BACKLOG = 512
-_PATIENCE = struct.pack(
-    "ll", 30, 0
-)  # seconds, as a timeval, until there is room in the queue or the buffer of a holder that stands still
+# Seconds, as a timeval, until there is room in the queue or the buffer of a holder that stands still.
+_PATIENCE = struct.pack("ll", 30, 0)
 
 # The package is imported from where it is here, under the name that it has here.  -I and -S keep everything else out.
 _BOOTSTRAP = """\
