@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
-from typing import NamedTuple
 
 from . import _core
+from ._named_tuple import NamedTuple
 from .agent import AgentError
 from .candidates import Candidate, Candidates, Credentials
 from .errors import AuthenticationError, LibsshConnectionError, LibsshSessionException, PassphraseError, ShortKeyError

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _core, certificates, hostkeys, kbdint, keys, options
+from ._named_tuple import NamedTuple
 from .agent import URI_SCHEME, Agent, AgentError, Selector, Signer, is_uri
 from .errors import KeyImportError, LibsshSessionException, LibsshSessionTimeout, ShortKeyError
 

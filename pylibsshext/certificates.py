@@ -6,7 +6,8 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from ._named_tuple import NamedTuple
 
 USER = 1
 HOST = 2

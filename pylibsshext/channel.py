@@ -9,7 +9,6 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
-from subprocess import CalledProcessError, CompletedProcess
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from . import _core
+    from .completed import Completed
     from .scp import SCP
     from .session import SessionInfo
 
@@ -45,37 +45,6 @@ def deadline_after(timeout: float | None) -> float | None:
     if math.isnan(timeout):
         raise ValueError("a time-out can't be NaN")
     return time.monotonic() + timeout
-
-
-class Completed(CompletedProcess[bytes]):
-    """What a remote command left: ``args``, ``returncode``, ``stdout``, ``stderr`` and ``signal``.
-
-    ``returncode`` is -1 where the server sent none; ``signal`` names, without SIG, the signal that ended it, else None.
-    """
-
-    args: str
-    returncode: int
-    stdout: bytes
-    stderr: bytes
-
-    def __init__(self, args: str, returncode: int, stdout: bytes, stderr: bytes, signal: str | None = None) -> None:
-        super().__init__(args, returncode, stdout, stderr)
-        self.signal: str | None = signal
-
-    def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}, signal={self.signal!r})"
-
-    def check_returncode(self) -> None:
-        """Raise `subprocess.CalledProcessError` if the command failed, with minus the number of the signal that ended it.
-
-        Where the server told neither status nor signal, raise `LibsshChannelException`.
-        """
-        number = getattr(signal, f"SIG{self.signal}", None)
-        if number:
-            raise CalledProcessError(-number, self.args, self.stdout, self.stderr)
-        if self.returncode == -1:
-            raise LibsshChannelException("the server ended the command without an exit status")
-        super().check_returncode()
 
 
 class Channel:
@@ -498,6 +467,8 @@ class AnySession(ABC):
             except LibsshChannelTimeout as exc:
                 text = f"the command did not end within {timeout:g} s"
                 raise LibsshChannelTimeout(text, exc.stdout, exc.stderr) from exc.__cause__
+            from .completed import Completed
+
             return Completed(
                 command if isinstance(command, str) else command.decode(errors="surrogateescape"),
                 channel.get_channel_exit_status(),
@@ -519,3 +490,12 @@ class AnySession(ABC):
     def close(self) -> None:
         """Do the same as `disconnect`."""
         self.disconnect()
+
+
+def __getattr__(name: str) -> Any:
+    """Load what comes with subprocess: it is part of this module, and who runs no command can do without."""
+    if name in ("Completed", "CompletedProcess"):
+        from . import completed
+
+        return getattr(completed, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

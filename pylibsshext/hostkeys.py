@@ -13,8 +13,9 @@ import errno
 import fcntl
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ._named_tuple import NamedTuple
 from .errors import HostKeyChangedError, HostKeyError
 
 try:  # a module for each hash: hashlib loads OpenSSL, too, which takes longer than a login's other imports

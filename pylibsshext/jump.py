@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 _PIECE = 1 << 18
-_HOP = re.compile(r"(?:ssh://)?(?:(?P<user>.+)@)?(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:@\[\]]+))(?::(?P<port>\d+))?/?")
+_HOP = r"(?:ssh://)?(?:(?P<user>.+)@)?(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:@\[\]]+))(?::(?P<port>\d+))?/?"
 
 # What holds for each hop, too, unless it is said there; the rest, such as the password, is for the host alone.
 INHERITED = (
@@ -88,7 +88,7 @@ def name_hop(error: LibsshException, hop: Mapping[str, Any]) -> None:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    match = _HOP.fullmatch(text.strip())
+    match = re.fullmatch(_HOP, text.strip())
     if not match:
         raise LibsshSessionException(f"proxy_jump: {text!r} is not [user@]host[:port]")
     found = {"host": match["host"] or match["bracketed"], "user": match["user"], "port": match["port"] and int(match["port"])}

@@ -16,8 +16,9 @@ Callback = Callable[[str, str, Prompts], list[str]]
 """``callback(name, instruction, [(prompt, echo), ...])`` returns one answer a prompt."""
 
 _ROUNDS = 100  # of one exchange: a server that asks for ever is given up
-_NEW_PASSWORD = re.compile(r"\b(new|retype|re-enter|repeat)\b.*\bpass(word|phrase|code)\b", re.IGNORECASE)
-_ONE_TIME = re.compile(r"\b(code|otp|token|one-time|verification|challenge|response|factor)\b", re.IGNORECASE)
+# Compiled when first used, as is what else is seldom used and loaded with every session.
+_NEW_PASSWORD = r"(?i)\b(new|retype|re-enter|repeat)\b.*\bpass(word|phrase|code)\b"  # noqa: S105
+_ONE_TIME = r"(?i)\b(code|otp|token|one-time|verification|challenge|response|factor)\b"
 _TOTP_STEP = 30  # seconds, RFC 6238's default, as are SHA-1 and RFC 4226's six digits
 _TOTP_DIGITS = 6
 _BASE32 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567abcdefghijklmnopqrstuvwxyz"  # the place of each, modulo 32, is its value
@@ -79,7 +80,7 @@ class Answers:
     @property
     def had_code(self) -> bool:
         """Whether a question for a one-time code has been answered."""
-        return any(_ONE_TIME.search(prompt) and not _NEW_PASSWORD.search(prompt) for prompt in self._asked)
+        return any(re.search(_ONE_TIME, prompt) and not re.search(_NEW_PASSWORD, prompt) for prompt in self._asked)
 
     def __call__(self, name: str, instruction: str, prompts: Prompts) -> list[Any]:
         """Answer one round."""
@@ -115,18 +116,18 @@ class Answers:
             if pattern.search(prompt):
                 return totp(answer["totp"]) if isinstance(answer, Mapping) else answer
         suffix = (self._expected or "password:").strip().lower()
-        if self._password and prompt.strip().lower().endswith(suffix) and not _NEW_PASSWORD.search(prompt):
+        if self._password and prompt.strip().lower().endswith(suffix) and not re.search(_NEW_PASSWORD, prompt):
             return self._password
         return None
 
     def _is_for_the_password(self, prompt: str, echo: bool) -> bool:
         """Return whether the only question of a round is for the password, however it is worded."""
         other = echo or self._expected is not None or prompt in self._asked
-        return bool(self._password) and not other and not _NEW_PASSWORD.search(prompt) and not _ONE_TIME.search(prompt)
+        return bool(self._password) and not other and not re.search(_NEW_PASSWORD, prompt) and not re.search(_ONE_TIME, prompt)
 
 
 def _wants_new_password(prompts: Sequence[str]) -> bool:
-    return any(_NEW_PASSWORD.search(prompt) for prompt in prompts)
+    return any(re.search(_NEW_PASSWORD, prompt) for prompt in prompts)
 
 
 def _unanswered(prompts: list[str], again: list[str], instruction: str) -> str:

@@ -7,9 +7,10 @@ import base64
 import binascii
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Union
+from typing import TYPE_CHECKING, Union
 
 from . import _core, certificates, hostkeys
+from ._named_tuple import NamedTuple
 from .agent import string, strings
 from .errors import KeyImportError, PassphraseError
 

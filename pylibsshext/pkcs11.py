@@ -14,9 +14,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from ctypes import POINTER, byref, c_ubyte, c_ulong, c_void_p
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
+from ._named_tuple import NamedTuple
 from .agent import URI_SCHEME, string
 from .errors import KeyImportError, LibsshSessionException
 from .fido2 import c_string

@@ -7,10 +7,10 @@ import base64
 import errno
 import socket
 import time
-from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from . import transport
+from ._named_tuple import NamedTuple
 
 _PORTS = {"socks5": 1080, "socks5h": 1080, "http": 3128}
 _MOST_HEADER = 65536

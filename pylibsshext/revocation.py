@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from . import certificates, hostkeys
+from ._named_tuple import NamedTuple
 from .certificates import Reader
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ._named_tuple import NamedTuple
 from .agent import string, strings
 from .errors import LibsshSessionException
 from .fido2 import TOUCH, VERIFY, PinWanted, PluggedIn, Signature, c_string, refusal

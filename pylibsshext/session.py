@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from . import (
     _core,
@@ -23,6 +23,7 @@ from . import (
     settings as meanings,
     transport,
 )
+from ._named_tuple import NamedTuple
 from .channel import AnySession, Channel, deadline_after
 from .errors import (
     AuthenticationError,

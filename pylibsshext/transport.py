@@ -364,7 +364,9 @@ def _in_time(question: Callable[[], _Answer], deadline: float | None) -> _Answer
 def _addresses(host: str, port: int, family: int, flags: int) -> list[_Target]:
     """Call getaddrinfo, with each address once and a name that cannot be one as its ordinary error."""
     try:
-        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, flags)
+        # For a text Python loads what can encode international names, whatever the name: two milliseconds.
+        name = host.encode("ascii") if host.isascii() and "\0" not in host else host
+        found = socket.getaddrinfo(name, port, family, socket.SOCK_STREAM, 0, flags)
     except ValueError as exc:  # not to be encoded, or with a NUL
         raise socket.gaierror(socket.EAI_NONAME, f"not a host name ({exc})") from exc
     return list(dict.fromkeys((entry[0], entry[4]) for entry in found))

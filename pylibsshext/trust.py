@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from . import certificates, hostkeys, options, revocation, ssh_config
+from ._named_tuple import NamedTuple
 from .errors import HostKeyError, LibsshSessionException
 
 if TYPE_CHECKING:

@@ -136,6 +136,20 @@ SSH_PACKET_CALLBACK(channel_rcv_data)
         ),
     ),
     (_SNTRUP, "  small result;", "  int16_t result;"),
+    # Its randomness, in one piece for each polynomial and not in 761: a millisecond.
+    (
+        _SNTRUP,
+        "  int i;\n\n  for (i = 0; i < p; ++i)\n    L[i] = urandom32 (random_ctx, random);",
+        "\n  random (random_ctx, sizeof L, (uint8_t *) L);",
+    ),
+    (
+        _SNTRUP,
+        "  int i;\n\n  for (i = 0; i < p; ++i)\n    out[i] = (((urandom32 (random_ctx, random) & 0x3fffffff)",
+        (
+            "  uint32_t L[p];\n  int i;\n\n  random (random_ctx, sizeof L, (uint8_t *) L);\n"
+            "  for (i = 0; i < p; ++i)\n    out[i] = (((L[i] & 0x3fffffff)"
+        ),
+    ),
     (_SNTRUP, "  Fq result;", "  int32_t result;"),
     *(
         (

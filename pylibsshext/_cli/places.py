@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Optional
+from typing import Optional
+
+from .._named_tuple import NamedTuple
 
 
 class Place(NamedTuple):

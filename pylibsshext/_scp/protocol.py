@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import errno
 import re
-from typing import TYPE_CHECKING, NamedTuple, Union
+from typing import TYPE_CHECKING, Union
 
+from .._named_tuple import NamedTuple
 from .._sftp.errors import SCPProtocolError
 
 if TYPE_CHECKING:

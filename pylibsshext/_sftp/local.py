@@ -8,7 +8,9 @@ import os
 import secrets
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, Optional
+
+from .._named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs

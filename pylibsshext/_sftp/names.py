@@ -7,8 +7,9 @@ import errno
 import hashlib
 import posixpath
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from .._named_tuple import NamedTuple
 from . import errors as _errors, protocol as p, tree
 from .attributes import SFTPAttributes
 from .errors import SFTPError, SFTPFileExistsError, SFTPFileNotFoundError

@@ -10,8 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from typing import Callable, NamedTuple, Union
+from typing import Callable, Union
 
+from .._named_tuple import NamedTuple
 from . import attributes as _attributes
 from .attributes import SFTPAttributes
 from .errors import SFTPProtocolError

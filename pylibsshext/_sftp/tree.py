@@ -14,8 +14,9 @@ import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, NamedTuple, Union
+from typing import TYPE_CHECKING, Union
 
+from .._named_tuple import NamedTuple
 from . import protocol as p
 from .attributes import SFTPAttributes
 from .errors import SFTPConnectionError, SFTPError, SFTPFileExistsError, SFTPProtocolError, SFTPTimeout

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from .._named_tuple import NamedTuple
 
 _KEXINIT = 20
 _COOKIE = 16

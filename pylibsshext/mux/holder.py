@@ -6,6 +6,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import errno
+import gc
 import os
 import resource
 import select
@@ -30,8 +31,9 @@ _GRACE = 2.0  # seconds without a session or a client, after which nothing is le
 
 def begin(about: dict[str, Any]) -> None:
     """Leave the one who started this process, and hold connections until there are none."""
-    if os.fork():
-        os._exit(0)
+    gc.freeze()
+    gc.enable()
+    os.write(2, start.READY)
     with open(os.devnull, "r+b") as null:
         os.dup2(null.fileno(), 2)
     _protect()

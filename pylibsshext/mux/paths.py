@@ -7,6 +7,7 @@ is done through that descriptor.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -76,6 +77,8 @@ def directory(create: bool = True) -> Directory:
     problems = []
     for path in [chosen] if chosen else _candidates():
         try:
+            with contextlib.suppress(FileNotFoundError):
+                return Directory(path)
             if create:
                 os.makedirs(path, mode=0o700, exist_ok=True)
             return Directory(path)

@@ -14,19 +14,26 @@ import json
 import os
 import socket
 import struct
-import subprocess
 import sys
 from collections.abc import Iterator
 
 from . import paths
 from .protocol import MuxUnavailable, Wire
 
+READY = b"\0"
+"""What the new process says last, on its standard error."""
+
 _BACKLOG = 512
 # Seconds, as a timeval, until there is room in the queue or the buffer of a holder that stands still.
 _PATIENCE = struct.pack("ll", 30, 0)
 
-# The package is imported from where it is here, under the name that it has here.  -I and -S keep everything else out.
+# The package is imported from where it is here, under the name that it has here.  -I and -S keep everything else out.  It goes to the
+# background while there is little to copy, and does not look for garbage where there is none.
 _BOOTSTRAP = """\
+import os
+os.fork() and os._exit(0)
+import gc
+gc.disable()
 import importlib.util, json, sys
 about = json.loads(sys.argv[1])
 spec = importlib.util.spec_from_file_location(about["name"], about["file"], submodule_search_locations=about["path"])
@@ -112,7 +119,9 @@ def _start(directory: paths.Directory, name: str) -> socket.socket | None:
 
 
 def _launch(listener: socket.socket, directory: paths.Directory, name: str) -> None:
-    """Run the new process until it has loaded its code and gone to the background."""
+    """Run the new process, in the background, until it has loaded its code."""
+    import subprocess  # which the holder itself has no use for
+
     package, file, path = paths.package()
     about = {"name": package, "file": file, "path": path, "socket": listener.fileno(), "directory": directory.path, "key": name}
     process = subprocess.Popen(
@@ -126,6 +135,7 @@ def _launch(listener: socket.socket, directory: paths.Directory, name: str) -> N
         # Each of the holder's threads would get a heap of its own, and give nothing back.
         env={**paths.environment(), "MALLOC_ARENA_MAX": "2"},
     )
-    said = process.communicate()[1].decode(errors="replace").strip()
-    if process.returncode:
-        raise MuxUnavailable(f"the connection holder could not be started: {said or os.strerror(errno.ECHILD)}")
+    said = process.communicate()[1]
+    if not said.endswith(READY):
+        text = said.decode(errors="replace").strip()
+        raise MuxUnavailable(f"the connection holder could not be started: {text or os.strerror(errno.ECHILD)}")
