@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
+
+from .protocol import encoded
 
 # Files below ~/.ssh that are read without being named.
 _DEFAULT_FILES = ("config", "id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
@@ -27,7 +28,7 @@ def digest(keywords: Mapping[str, Any], policy: str) -> str:
         "files": _files(keywords),
         "agent": _stamp(agent if isinstance(agent, str) else os.environ.get("SSH_AUTH_SOCK")),
     }
-    code = hashlib.sha256(json.dumps(about, sort_keys=True).encode("ascii"))
+    code = hashlib.sha256(encoded(about))
     for one in sealed:
         code.update(one)
     return code.hexdigest()

@@ -8,14 +8,13 @@ is done through that descriptor.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 import sys
 from collections.abc import Iterator
 from functools import cache
 
-from .protocol import VERSION, MuxUnavailable
+from .protocol import VERSION, MuxUnavailable, encoded
 
 OVERRIDE = "PYLIBSSHEXT_MUX_DIR"
 """The environment variable that names another directory."""
@@ -110,7 +109,7 @@ def holder_name() -> str:
     import hashlib  # which the holder itself has no use for
 
     about = [VERSION, _code(), sys.executable, sys.version, os.uname().nodename, sorted(environment().items())]
-    return hashlib.sha256(json.dumps(about).encode("ascii")).hexdigest()[:24]
+    return hashlib.sha256(encoded(about)).hexdigest()[:24]
 
 
 def package() -> tuple[str, str, list[str]]:

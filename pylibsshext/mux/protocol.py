@@ -29,6 +29,7 @@ MOST_FDS = 3
 
 _ENDLESS = 1e300  # what is less is a float, be it given as an integer
 _HEAD = struct.Struct("!II")
+_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 _PEER = struct.Struct("3i")  # pid, uid, gid: Linux's struct ucred
 _FD_SPACE = socket.CMSG_SPACE(MOST_FDS * array.array("i").itemsize) if hasattr(socket, "CMSG_SPACE") else 0
 
@@ -77,7 +78,7 @@ class Wire:
 
     def send(self, data: dict[str, Any], blob: bytes | bytearray = b"", fds: Sequence[int] = ()) -> None:
         """Send a message; `HangUp` if nobody is there."""
-        text = json.dumps(data, separators=(",", ":")).encode("ascii")
+        text = encoded(data)
         if len(text) > MOST_TEXT or len(blob) > MOST_BLOB:
             raise errors.LibsshException("the request is too large for the connection holder")
         packet = _HEAD.pack(len(text), len(blob)) + text + blob
@@ -159,6 +160,11 @@ class Wire:
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
+
+
+def encoded(data: Any) -> bytes:
+    """Return *data* as JSON, the same for what is equal."""
+    return _ENCODER.encode(data).encode("ascii")
 
 
 def wipe(secret: bytearray) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pylibsshext import errors
 from pylibsshext._sftp.errors import SFTPFileNotFoundError
-from pylibsshext.mux import client, identity, paths, protocol
+from pylibsshext.mux import client, identity, paths, protocol, start
 
 
 @pytest.fixture
@@ -271,3 +271,18 @@ def test_the_name_follows_the_environment_but_not_its_noise(monkeypatch):
     assert paths.holder_name() == name
     monkeypatch.setenv("SSH_AUTH_SOCK", "/tmp/another")
     assert paths.holder_name() != name
+
+
+@pytest.mark.parametrize(
+    ("program", "why"), [("echo no such module >&2; exit 1", "no such module"), ("kill -KILL $$", "No child processes")]
+)
+def test_a_holder_that_does_not_start_says_why(tmp_path, monkeypatch, program, why):
+    """What the new process says is in the error, one that dies without a word is noticed, and no socket is left to wait at."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{program}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    monkeypatch.setenv(paths.OVERRIDE, str(tmp_path / "mux"))
+    with pytest.raises(protocol.MuxUnavailable, match=f"could not be started: {why}"):
+        start.connect()
+    assert [name for name in os.listdir(tmp_path / "mux") if name.endswith(".sock")] == []
