@@ -8,6 +8,7 @@ libssh talks to an agent of ours, that knows one key at a time, and has whoever 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 import threading
@@ -23,11 +24,22 @@ _LIST_TIMEOUT = 5.0
 _GRACE = 0.5  # seconds for a key that is told to give up
 
 URI_SCHEME = "pkcs11:"
+_PIN = r"\bpin-value=([^;?&]*)[;&]?"
 
 
 def is_uri(path: object) -> bool:
     """Return whether what stands for a key file is a URI of a PKCS#11 token instead (RFC 7512)."""
     return isinstance(path, str) and path.startswith(URI_SCHEME)
+
+
+def without_pin(path: str) -> tuple[str, bytes | None]:
+    """Return what names a key without its ``pin-value``, and that PIN; only the URI of a token's key has one."""
+    pins = re.findall(_PIN, path) if is_uri(path) else []
+    if not pins:
+        return path, None
+    from urllib.parse import unquote_to_bytes  # as few name keys so
+
+    return re.sub(_PIN, "", path), unquote_to_bytes(pins[-1])
 
 
 class AgentError(OSError):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache, partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _core, certificates, hostkeys, kbdint, keys, options
@@ -19,6 +20,7 @@ from .errors import KeyImportError, LibsshSessionException, LibsshSessionTimeout
 
 if TYPE_CHECKING:
     from . import security_keys
+    from ._secrets import Secret
 
 T = TypeVar("T")
 
@@ -31,7 +33,7 @@ class Credentials(NamedTuple):
 
     key: _core.Key | None = None
     certificate: str | bytes | None = None
-    password: keys.Secret | None = None
+    password: Secret | None = None
     answers: kbdint.Answers | None = None
     identities: Sequence[str] = ()
     certificate_files: Sequence[str] = ()
@@ -39,9 +41,10 @@ class Credentials(NamedTuple):
     key_files: Sequence[str] = ()
     agent: str | None = None
     identities_only: bool = False
-    passphrase: keys.Secret | None = None
+    passphrase: Secret | None = None
     security_key_provider: str | None = None
     pkcs11_provider: str | None = None
+    pins: Mapping[str, Secret] = MappingProxyType({})
     ask: keys.Ask | None = None
     notify: Callable[[str], Any] | None = None
     rsa_min_size: int = 0
@@ -70,6 +73,7 @@ class Credentials(NamedTuple):
             passphrase=passphrase,
             security_key_provider=given("security_key_provider") or os.environ.get("SSH_SK_PROVIDER"),
             pkcs11_provider=given("pkcs11_provider"),
+            pins=given("pkcs11_pins", {}),
             ask=ask,
             notify=given("notify_callback"),
             rsa_min_size=int(given("rsa_min_size", 0)),
@@ -255,7 +259,9 @@ class Candidates:
         from . import pkcs11  # ctypes takes its time to load, and few have tokens
 
         try:
-            found = pkcs11.keys(pkcs11.Uri.parse(uri), self._credentials.pkcs11_provider, self._ask())
+            found = pkcs11.keys(
+                pkcs11.Uri.parse(uri, self._credentials.pins.get(uri)), self._credentials.pkcs11_provider, self._ask()
+            )
         except LibsshSessionException as exc:
             self.obstacles.append(f"publickey: {exc}")
             return

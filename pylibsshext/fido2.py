@@ -20,7 +20,7 @@ from ._named_tuple import NamedTuple
 from .errors import LibsshSessionException
 
 if TYPE_CHECKING:
-    from .keys import Secret
+    from ._secrets import Secret
     from .security_keys import Handle
 
 LIBRARY = "libfido2.so.1"

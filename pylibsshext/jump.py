@@ -36,7 +36,7 @@ _HOP = r"(?:ssh://)?(?:(?P<user>.+)@)?(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:@
 INHERITED = (
     "address_family", "agent", "auth_timeout", "bind_address", "certificate", "certificate_file", "config_file", "connection_attempts", "global_knownhosts",
     "hash_known_hosts", "host_key_checking", "identities", "identities_only", "kbdint_callback", "knownhosts", "log_verbosity",
-    "look_for_keys", "nodelay", "private_key", "private_key_password", "proxy_jump_logins", "revoked_host_keys",
+    "look_for_keys", "nodelay", "pkcs11_pins", "private_key", "private_key_password", "proxy_jump_logins", "revoked_host_keys",
     "server_alive_count_max", "server_alive_interval", "ssh_dir", "timeout", "timeout_usec",
 )  # fmt: skip
 _KEYS = ("identities", "private_key", "private_key_password", "certificate", "certificate_file")

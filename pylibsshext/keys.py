@@ -7,7 +7,7 @@ import base64
 import binascii
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 from . import _core, certificates, hostkeys
 from ._named_tuple import NamedTuple
@@ -16,6 +16,7 @@ from .errors import KeyImportError, PassphraseError
 
 if TYPE_CHECKING:
     from . import security_keys
+    from ._secrets import Secret
 
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
 # What keys in that format may be encrypted with. libssh takes any cipher that it has for sessions, and crashes at those with tags.
@@ -39,9 +40,6 @@ def default_identities() -> list[str]:
     """Return where ssh-keygen puts a user's keys."""
     return [os.path.expanduser(f"~/.ssh/id_{kind}") for kind in ("ed25519", "ecdsa", "rsa", "ed25519_sk", "ecdsa_sk")]
 
-
-Secret = Union[str, bytes, bytearray]
-"""Whose owner may overwrite it after use, where it is a bytearray: no copy of it stays here."""
 
 Ask = Callable[[str, bool], "Secret | None"]
 """``ask(question, secret)`` returns an answer, None if nobody is there to give one; a secret one is not to be shown."""

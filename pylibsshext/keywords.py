@@ -8,8 +8,9 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, TypedDict, Union
 
 if TYPE_CHECKING:
+    from ._secrets import Secret
     from .kbdint import Callback
-    from .keys import Ask, Secret
+    from .keys import Ask
 
 __all__ = ["Keywords"]
 
@@ -84,6 +85,7 @@ class Keywords(TypedDict, total=False):
     certificate_file: Paths | None
     forward_agent: bool | str | None
     notify_callback: Callable[[str], object] | None
+    pkcs11_pins: Mapping[str, Text] | None
     pkcs11_provider: Path | None
     prompt_callback: Ask | None
     security_key_provider: Path | None

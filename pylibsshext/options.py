@@ -120,6 +120,7 @@ CONNECT_KEYWORDS = {
     "certificate_file",
     "forward_agent",
     "notify_callback",
+    "pkcs11_pins",
     "pkcs11_provider",
     "prompt_callback",
     "security_key_provider",

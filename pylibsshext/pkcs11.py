@@ -24,7 +24,8 @@ from .fido2 import c_string
 from .security_keys import mpint
 
 if TYPE_CHECKING:
-    from .keys import Ask, Secret
+    from ._secrets import Secret
+    from .keys import Ask
 
 # Numbers of PKCS#11 2.40: functions by their place in the list, then return values, flags, attributes and mechanisms.
 _INITIALIZE, _SLOTS, _TOKEN_INFO, _OPEN, _CLOSE, _LOGIN = 0, 4, 6, 12, 13, 18
@@ -72,25 +73,25 @@ class Uri(NamedTuple):
     label: bytes | None = None
     id: bytes | None = None
     module: str | None = None
-    pin: str | None = None
+    pin: Secret | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Uri:
-        """Read one; what narrows a choice in ways that are not known here is an error."""
+    def parse(cls, text: str, pin: Secret | None = None) -> Uri:
+        """Read one, whose PIN may be apart from it; what narrows a choice in ways that are not known here is an error."""
         path, _, query = text[len(URI_SCHEME) :].partition("?")
         found = {}
         for part in [*filter(None, path.split(";")), *filter(None, query.split("&"))]:
             attribute, _, value = part.partition("=")
             found[attribute] = unquote_to_bytes(value)
-        name = URI_SCHEME + ";".join(part for part in path.split(";") if not part.startswith("pin-value="))
+        name = URI_SCHEME + ";".join(part for part in path.split(";") if part and not part.startswith("pin-value="))
         unknown = set(found) - {"token", "object", "id", "type", "module-path", "pin-value"}
         if unknown or found.get("type", b"private") not in (b"private", b"public"):
             raise KeyImportError(f"{name}: of a PKCS#11 URI token, object, id, module-path and pin-value are known")
         try:
-            module, pin = (found[one].decode() if one in found else None for one in ("module-path", "pin-value"))
+            module, own_pin = (found[one].decode() if one in found else None for one in ("module-path", "pin-value"))
         except UnicodeDecodeError:
             raise KeyImportError(f"{name}: what is percent-encoded there is no text") from None
-        return cls(name, found.get("token"), found.get("object"), found.get("id"), module, pin)
+        return cls(name, found.get("token"), found.get("object"), found.get("id"), module, own_pin or pin)
 
 
 class _TokenInfo(ctypes.Structure):

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import base64
 import errno
+import re
 import socket
 import time
 from urllib.parse import unquote, urlsplit
 
 from . import transport
 from ._named_tuple import NamedTuple
+from ._secrets import Secret, wipe
 
 _PORTS = {"socks5": 1080, "socks5h": 1080, "http": 3128}
 _MOST_HEADER = 65536
+_LOGIN = rb"[^:/?#]*://([^/?#]*)@"
 
 # RFC 1928 section 6.
 _SOCKS_REPLIES = {
@@ -35,23 +38,44 @@ class Proxy(NamedTuple):
     host: str
     port: int
     user: str | None
-    password: str | None
+    password: bytearray
+    """`connect` wipes it."""
 
     @classmethod
-    def parse(cls, url: str) -> Proxy:
+    def parse(cls, url: Secret) -> Proxy:
         """Read ``scheme://[user:password@]host[:port]``; ``ValueError`` never shows the password."""
-        parts = urlsplit(url)
+        text = bytearray(str.encode(url, errors="surrogateescape") if isinstance(url, str) else url)
+        match = re.match(_LOGIN, text)
+        begin, end = match.span(1) if match else (0, 0)
+        login, rest = text[begin:end], text[:begin] + text[end + 1 :] if match else text[:]
+        wipe(text)
+        parts = urlsplit(rest.decode(errors="surrogateescape"))
         try:
             port = parts.port
         except ValueError as exc:
             raise ValueError(f"the proxy's port is not a number from 1 to 65535 ({parts.scheme}://...)") from exc
         if parts.scheme not in _PORTS or not parts.hostname:
             raise ValueError(f"a proxy is {', '.join(_PORTS)}://[user:password@]host[:port], not {parts.scheme or '?'}://...")
-        user, password = (None if part is None else unquote(part) for part in (parts.username, parts.password))
+        user, password = _user_and_password(login) if match else (None, bytearray())
         return cls(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], user, password)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}:{self.port}"
+
+
+def _user_and_password(login: bytearray) -> tuple[str, bytearray]:
+    """Read ``user[:password]``, in which ``%`` and two hexadecimal digits are a byte (RFC 3986 section 2.1); nothing else keeps them."""
+    colon = login.find(b":") if b":" in login else len(login)
+    user = unquote(login[:colon].decode(errors="surrogateescape"))
+    place = end = colon + 1
+    while place < len(login):
+        code = re.match(rb"%([0-9A-Fa-f]{2})", login[place : place + 3])
+        login[end] = int(code[1], 16) if code else login[place]
+        place += 3 if code else 1
+        end += 1
+    password = login[colon + 1 : end]
+    wipe(login)
+    return user, password
 
 
 def connect(
@@ -68,6 +92,15 @@ def connect(
 
     With ``socks5`` names are resolved here, with ``socks5h`` and ``http`` by the proxy.
     """
+    try:
+        return _connected(proxy, host, port, deadline, family, bind_address, nodelay)
+    finally:
+        wipe(proxy.password)
+
+
+def _connected(
+    proxy: Proxy, host: str, port: int, deadline: float, family: int, bind_address: str | None, nodelay: bool
+) -> socket.socket:
     left = max(0.0, deadline - time.monotonic())
     try:
         sock = transport.connect_tcp(proxy.host, proxy.port, left, family=family, bind_address=bind_address, nodelay=nodelay)
@@ -101,9 +134,15 @@ class _Stream:
             raise TimeoutError(errno.ETIMEDOUT, f"the proxy {self._proxy} does not answer in time")
         self._sock.settimeout(left)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | bytearray) -> None:
         self._arm()
         self._sock.sendall(data)
+
+    def send_secret(self, data: bytearray) -> None:
+        try:
+            self.send(data)
+        finally:
+            wipe(data)
 
     def read(self, size: int) -> bytes:
         data = b""
@@ -137,10 +176,10 @@ def _socks(stream: _Stream, proxy: Proxy, host: str, port: int) -> None:
     if version != 5:
         raise OSError(errno.EPROTO, f"{proxy} is no SOCKS 5 proxy")
     if method == 2 and proxy.user is not None:
-        user, password = proxy.user.encode(), (proxy.password or "").encode()
+        user, password = proxy.user.encode(), proxy.password
         if not 0 < len(user) < 256 or len(password) > 255:
             raise ValueError("a SOCKS user name or password has more than 255 bytes")
-        stream.send(bytes([1, len(user)]) + user + bytes([len(password)]) + password)
+        stream.send_secret(bytearray().join([bytes([1, len(user)]), user, bytes([len(password)]), password]))
         if stream.read(2)[1] != 0:
             raise PermissionError(errno.EACCES, f"the proxy {proxy} refuses the user name or password")
     elif method != 0:
@@ -170,11 +209,14 @@ def _http(stream: _Stream, proxy: Proxy, host: str, port: int) -> None:
     name = f"[{host}]" if ":" in host else host
     if not name.isascii() or not name.isprintable() or " " in name:
         raise ValueError(f"the host name has characters that may not go into an HTTP request: {host!r}")
-    lines = [f"CONNECT {name}:{port} HTTP/1.1", f"Host: {name}:{port}"]
+    request = [f"CONNECT {name}:{port} HTTP/1.1\r\nHost: {name}:{port}\r\n".encode("ascii"), b"\r\n"]
     if proxy.user is not None:
-        token = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
-        lines.append(f"Proxy-Authorization: Basic {token}")
-    stream.send("\r\n".join([*lines, "", ""]).encode("ascii"))
+        login = bytearray().join([proxy.user.encode(), b":", proxy.password])
+        # A piece at a time, as the result can't be wiped.
+        token = [base64.b64encode(login[place : place + 3]) for place in range(0, len(login), 3)]
+        request[1:1] = [b"Proxy-Authorization: Basic ", *token, b"\r\n"]
+        wipe(login)
+    stream.send_secret(bytearray().join(request))
     answer = stream.read_header().split(b"\n", 1)[0].decode("latin-1").strip()
     words = answer.split(None, 2)
     if not answer.startswith("HTTP/") or len(words) < 2:

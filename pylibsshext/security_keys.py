@@ -17,7 +17,8 @@ from .errors import LibsshSessionException
 from .fido2 import TOUCH, VERIFY, PinWanted, PluggedIn, Signature, c_string, refusal
 
 if TYPE_CHECKING:
-    from .keys import Ask, Secret
+    from ._secrets import Secret
+    from .keys import Ask
 
 ED25519 = b"sk-ssh-ed25519@openssh.com"
 ECDSA = b"sk-ecdsa-sha2-nistp256@openssh.com"

@@ -198,6 +198,7 @@ class Session(AnySession):
         ``agent``, whether its other keys are tried (as ``look_for_keys``; False: it is not asked at all), or its socket, if that is not
         ``$SSH_AUTH_SOCK``;
         ``pkcs11_provider``, the library of a PKCS#11 token, whose keys are tried, or those that ``identities`` names by ``pkcs11:`` URIs;
+        ``pkcs11_pins``, the PINs of such URIs that have no ``pin-value``;
         ``security_key_provider`` (``$SSH_SK_PROVIDER``, else "internal"), the library that reaches FIDO2 keys, or "internal" for those that
         are plugged in, which libfido2 reaches; ``prompt_callback``, see `keys.Ask`, for
         passphrases and PINs that are not given; ``notify_callback``, told in a sentence when a key waits for a touch;

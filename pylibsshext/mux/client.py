@@ -293,6 +293,12 @@ def _portable(keywords: Mapping[str, Any]) -> dict[str, Any]:
             given = portable[name]
             paths = [given] if isinstance(given, (str, bytes, os.PathLike)) else given
             portable[name] = [path if path == "none" or str(path).startswith(_URI) else _absolute(path) for path in paths]
+    if any(path.startswith(_URI) for path in portable.get("identities", ())):
+        from ..agent import without_pin
+
+        named = [without_pin(path) for path in portable["identities"]]
+        portable["identities"] = [path for path, _ in named]
+        portable["pkcs11_pins"] = {**portable.get("pkcs11_pins", {}), **{path: pin for path, pin in named if pin}}
     if "proxy_jump" in portable:
         from .. import jump  # seldom needed, and every task of Ansible's loads this module anew
 

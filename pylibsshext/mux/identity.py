@@ -12,7 +12,7 @@ from .protocol import encoded
 # Files below ~/.ssh that are read without being named.
 _DEFAULT_FILES = ("config", "id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 # What goes from hand to hand without a copy, and is overwritten when the session is up.
-_SECRETS = {"password", "private_key", "private_key_password", "kbdint_answers"}
+_SECRETS = {"password", "private_key", "private_key_password", "kbdint_answers", "pkcs11_pins", "proxy"}
 _SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 
 

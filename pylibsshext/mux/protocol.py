@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import errors
+from .._secrets import wipe
 
 VERSION = 1
 """Of the protocol; another one is not talked to."""
@@ -165,11 +166,6 @@ class Wire:
 def encoded(data: Any) -> bytes:
     """Return *data* as JSON, the same for what is equal."""
     return _ENCODER.encode(data).encode("ascii")
-
-
-def wipe(secret: bytearray) -> None:
-    """Overwrite what is not needed any more, and should not be found in memory."""
-    secret[:] = bytes(len(secret))
 
 
 def left(deadline: float | None) -> float | None:

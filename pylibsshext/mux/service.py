@@ -9,6 +9,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
+from .._secrets import wipe
 from .._version import __version__
 from ..errors import (
     LibsshChannelConnectionError,
@@ -21,7 +22,7 @@ from ..policies import MissingHostKeyPolicy
 from . import identity, transfer
 from .job import Run
 from .pool import Held, HolderSession, Kept, Pool, Refused
-from .protocol import VERSION, HangUp, Message, Wire, pack_error, seconds_kept, unpack_error, wipe
+from .protocol import VERSION, HangUp, Message, Wire, pack_error, seconds_kept, unpack_error
 
 if TYPE_CHECKING:
     from ..channel import Channel

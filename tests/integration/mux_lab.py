@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import pytest
 
 from pylibsshext.mux import command, paths
 from pylibsshext.mux.protocol import MuxUnavailable
@@ -58,3 +61,26 @@ def own_directory(directory: Path) -> Iterator[Path]:
         else:
             os.environ[DIRECTORY] = before
         assert ended, "a connection holder outlives its test"
+
+
+def remembered(directory: Path, **secrets: bytes) -> set[str]:
+    """Return which of some secrets, by name, the holder of *directory* has in its memory."""
+    if os.geteuid():
+        pytest.fail("only root can look into the holder's memory")
+    (pid,) = pids(directory)
+    memory = _writable(pid)
+    assert any(b"pylibsshext" in piece for piece in memory)  # it can be read at all
+    return {name for name, secret in secrets.items() if any(secret in piece for piece in memory)}
+
+
+def _writable(pid: int) -> list[bytes]:
+    """Return all that a process can write to: its heaps, its stacks, its libraries' data."""
+    found = []
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            begin, end, mode = re.split(r"[- ]", line)[:3]
+            if mode.startswith("rw"):
+                file.seek(int(begin, 16))
+                with suppress(OSError):  # a thread's stack or a heap that has gone meanwhile
+                    found.append(file.read(int(end, 16) - int(begin, 16)))
+    return found

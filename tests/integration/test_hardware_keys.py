@@ -17,6 +17,7 @@ import pytest
 from pylibsshext import pkcs11
 from pylibsshext.doctor import examine
 from pylibsshext.errors import AuthenticationError, LibsshSessionException
+from pylibsshext.mux.client import MuxSession
 from tests.lab import agents, bad
 from tests.lab.fixtures import missing, new_hosts
 from tests.lab.works import works
@@ -25,6 +26,7 @@ from . import mux_lab
 from .playbooks.conftest import bare_ansible, collections_path  # noqa: F401 - fixtures
 from .playbooks.test_failures import answered
 from .test_cli_transfers import ENVIRONMENT, Terminal
+from .test_mux import keywords
 
 PIN = "1234"
 KINDS = ("ed25519-sk", "ecdsa-sk")
@@ -213,6 +215,19 @@ def test_token(host, connect, tokens, monkeypatch):
     assert connect(host, **apart).info.auth_method == "publickey"
     assert asked == [("PIN of the token lab: ", True)] * 2
     works("PKCS#11 tokens without an agent (SoftHSM)", host)
+
+
+def test_a_pin_is_forgotten(host, tokens, tmp_path, monkeypatch):
+    """One that stands in a URI is not in the holder's memory when the session is up, or was refused."""
+    monkeypatch.setenv("SOFTHSM2_CONF", tokens[0]["SOFTHSM2_CONF"])
+    wrong = "canary-7YtQ-2zvW-9KxB" * 9
+    uris = [f"pkcs11:token=lab;object=lab%20rsa?module-path={SOFTHSM}&pin-value={pin}" for pin in (PIN, wrong)]
+    with mux_lab.own_directory(tmp_path / "mux") as directory, MuxSession(30) as session, MuxSession(30) as refused:
+        session.connect(**keywords(host, identities=uris[:1]))
+        with pytest.raises(AuthenticationError, match="the PIN of the token is wrong"):
+            refused.connect(**keywords(host, identities=uris[1:]))
+        assert session.exec_command("true").returncode == 0
+        assert mux_lab.remembered(directory, wrong=wrong.encode(), right=f"pin-value={PIN}".encode()) == set()
 
 
 def test_a_token_that_many_logins_use_at_once(tokens, monkeypatch):

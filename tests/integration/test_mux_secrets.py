@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import base64
-import os
-import re
 import subprocess
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -22,33 +21,11 @@ from .test_mux import keywords
 CANARY = "canary-7YtQ-2zvW-9KxB"
 
 
-def writable(pid):
-    """Return all that a process can write to: its heaps, its stacks, its libraries' data."""
-    found = []
-    with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            begin, end, mode = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
-            if mode.startswith("rw"):
-                file.seek(int(begin, 16))
-                with suppress(OSError):  # a thread's stack or a heap that has gone meanwhile
-                    found.append(file.read(int(end, 16) - int(begin, 16)))
-    return found
-
-
 @pytest.fixture
 def remembered(tmp_path):
     """Give what tells which of some secrets, by name, this test's holder still has in its memory."""
-    if os.geteuid():
-        pytest.fail("only root can look into the holder's memory")
     with mux_lab.own_directory(tmp_path / "mux") as directory:
-
-        def look(**secrets):
-            (pid,) = mux_lab.pids(directory)
-            memory = writable(pid)
-            assert any(b"pylibsshext" in piece for piece in memory)  # it can be read at all
-            return {name for name, secret in secrets.items() if any(secret in piece for piece in memory)}
-
-        yield look
+        yield partial(mux_lab.remembered, directory)
 
 
 def locked_copy(host, path):
@@ -129,3 +106,23 @@ def test_a_private_key_is_forgotten(new_sshd, remembered, tmp_path, how):
         assert session.exec_command("true").returncode == 0
         line = text.encode().splitlines()[-3] if how == "text" else CANARY.encode()
         assert remembered(passphrase=CANARY.encode(), seed=seed, text=line) == set()
+
+
+@pytest.mark.parametrize(("scheme", "kind"), [("socks5", "socks"), ("http", "http")])
+def test_the_password_of_a_proxy_is_forgotten(new_sshd, proxy_server, remembered, scheme, kind):
+    """The right one and a wrong one, as they stand in the URL, decoded, and as HTTP has them."""
+    host = new_sshd()
+    right, wrong = f"right {CANARY}", f"wrong {CANARY}"
+    proxy = proxy_server(kind, user=("me", right))
+
+    def url(password):
+        return f"{scheme}://me:{quote(password)}@127.0.0.1:{proxy.port}"
+
+    with MuxSession(30) as session, MuxSession(30) as refused:
+        session.connect(**keywords(host, proxy=url(right)))
+        with pytest.raises(errors.LibsshConnectionError, match="user name"):
+            refused.connect(**keywords(host, proxy=url(wrong)))
+        assert session.exec_command("true").returncode == 0
+        encoded = {f"base64 {name}": base64.b64encode(f"me:{name}".encode())[:-4] for name in (right, wrong)}
+        quoted = {f"quoted {name}": quote(name).encode() for name in (right, wrong)}
+        assert remembered(right=right.encode(), wrong=wrong.encode(), **encoded, **quoted) == set()
