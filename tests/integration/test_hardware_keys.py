@@ -461,8 +461,8 @@ def test_doctor(host, keys, provider, tokens, monkeypatch, tmp_path):
         "ansible_libssh_security_key_provider to": {**security_key, "security_key_provider": str(tmp_path / "none.so")},
     }
     about = {"host": host.address, "port": host.port, "user": host.user, "host_key": host.host_keys[0], "config_file": "none"}
-    for cure, keywords in cases.items():
-        report = examine(**about, agent=False, look_for_keys=False, **keywords)
+    for cure, given in cases.items():
+        report = examine(**about, agent=False, look_for_keys=False, **given)
         assert report.findings[-1].step == "login"
         assert cure in report.cures[-1], report.to_text()
         assert "98765" not in report.to_text()
