@@ -16,7 +16,7 @@ Callback = Callable[[str, str, Prompts], list[str]]
 """``callback(name, instruction, [(prompt, echo), ...])`` returns one answer a prompt."""
 
 _ROUNDS = 100  # of one exchange: a server that asks for ever is given up
-# Compiled when first used, as is what else is seldom used and loaded with every session.
+# Compiled when they are used: most logins have no questions.
 _NEW_PASSWORD = r"(?i)\b(new|retype|re-enter|repeat)\b.*\bpass(word|phrase|code)\b"  # noqa: S105
 _ONE_TIME = r"(?i)\b(code|otp|token|one-time|verification|challenge|response|factor)\b"
 _TOTP_STEP = 30  # seconds, RFC 6238's default, as are SHA-1 and RFC 4226's six digits

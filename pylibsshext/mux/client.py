@@ -291,8 +291,8 @@ def _portable(keywords: Mapping[str, Any]) -> dict[str, Any]:
     for name in _PATH_LISTS:
         if name in portable:
             given = portable[name]
-            paths = [given] if isinstance(given, (str, bytes, os.PathLike)) else given
-            portable[name] = [path if path == "none" or str(path).startswith(_URI) else _absolute(path) for path in paths]
+            paths = map(os.fsdecode, [given] if isinstance(given, (str, bytes, os.PathLike)) else given)
+            portable[name] = [path if path == "none" or path.startswith(_URI) else _absolute(path) for path in paths]
     if any(path.startswith(_URI) for path in portable.get("identities", ())):
         from ..agent import without_pin
 

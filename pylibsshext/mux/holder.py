@@ -33,7 +33,8 @@ def begin(about: dict[str, Any]) -> None:
     """Leave the one who started this process, and hold connections until there are none."""
     gc.freeze()
     gc.enable()
-    os.write(2, start.READY)
+    with contextlib.suppress(OSError):  # who started it may have been killed; others wait in the queue
+        os.write(2, start.READY)
     with open(os.devnull, "r+b") as null:
         os.dup2(null.fileno(), 2)
     _protect()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Transport without servers: tokens of a ProxyCommand, names that may not go through a shell, adopted descriptors."""
+"""Transport without servers: tokens of a ProxyCommand, names that may not go through a shell, adopted descriptors, URLs of proxies."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import os
 import socket
 import subprocess
 import time
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, strategies as st
 
 from pylibsshext import transport
+from pylibsshext.proxies import Proxy
 
 
 @pytest.mark.parametrize(
@@ -140,3 +142,28 @@ def test_slow_name_service_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(TimeoutError, match=r"resolving h\.example failed: no answer"):
         transport.connect_tcp("h.example", 22, 0.2)
     assert time.monotonic() - start < 0.9
+
+
+@given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
+def test_logins_of_proxies(user: str, password: str) -> None:
+    """Whatever a user and a password are, they come out of a URL as they were put in; as bytes, too, which can be wiped."""
+    url = f"socks5h://{quote(user, safe='')}:{quote(password, safe='')}@[::1]:9"
+    for form in (url, url.encode(), bytearray(url.encode())):
+        proxy = Proxy.parse(form)
+        assert (proxy.host, proxy.port, proxy.user, proxy.password) == ("::1", 9, user, password.encode())
+
+
+@pytest.mark.parametrize(
+    ("login", "user", "password"),
+    [
+        ("", None, b""),
+        ("me@", "me", b""),
+        ("me:@", "me", b""),
+        ("me:p@ss:w@", "me", b"p@ss:w"),
+        ("me:100%%zz%4@", "me", b"100%%zz%4"),
+    ],
+)
+def test_logins_of_proxies_as_they_are_typed(login: str, user: str | None, password: bytes) -> None:
+    """A URL without a login has none, and what is no percent-encoding means itself."""
+    proxy = Proxy.parse(f"http://{login}host")
+    assert (proxy.host, proxy.port, proxy.user, proxy.password) == ("host", 3128, user, password)
