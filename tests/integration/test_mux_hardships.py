@@ -10,6 +10,8 @@ import resource
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import time
 from array import array
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +37,7 @@ from pylibsshext.policies import RejectPolicy
 from pylibsshext.session import Session
 
 from . import mux_lab
-from .test_mux import SESSIONS, connected, directory, keywords, listed, wait_for  # noqa: F401 - a fixture
+from .test_mux import ROOT, SESSIONS, connected, directory, keywords, listed, wait_for  # noqa: F401 - a fixture
 
 
 @pytest.fixture
@@ -58,6 +60,20 @@ def introduced(session):
 def cpu_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_holder_outlives_who_is_killed_while_it_starts(directory):  # noqa: F811
+    """Others may wait in its queue already."""
+    code = (
+        "import os, signal, subprocess\n"
+        "subprocess.Popen.communicate = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from pylibsshext.mux import start\n"
+        "start.connect()"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    wire = start.connect(create=False)
+    greet(wire)
+    wire.close()
 
 
 def test_a_request_without_its_descriptors_takes_no_slot(sshd, holder):
