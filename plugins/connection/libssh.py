@@ -977,8 +977,6 @@ _LOG_VERBOSITY = 5
 _LOG_DETAIL = 3
 
 _LOGGER = "ansible-pylibssh"  # the library's
-_SILENT = logging.CRITICAL + 1
-logging.getLogger(_LOGGER).setLevel(_SILENT)
 
 _LONGEST_PAUSE = 30  # seconds between two attempts to connect
 
@@ -1239,9 +1237,7 @@ class Connection(ConnectionBase):
         logger = logging.getLogger(_LOGGER)
         logger.propagate = False
         detail = self._log_detail
-        level = self._library.logging.LOG_MAP_REV[detail] if detail else _SILENT
-        if logger.level != level:  # which every logger has to be told
-            logger.setLevel(level)
+        logger.setLevel(self._library.logging.LOG_MAP_REV[detail] if detail else logging.CRITICAL + 1)
         logger.removeHandler(self._log)
         if detail:
             on_terminal = display.verbosity >= _LOG_VERBOSITY or self.get_option("verbosity")

@@ -50,8 +50,8 @@ def names(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> str:
     """Make one host name lead to several addresses, as a name service may; return the name."""
     real = socket.getaddrinfo
 
-    def several(host: str, port: int, family: int, kind: int, proto: int, flags: int) -> object:
-        if host != "many.example":
+    def several(host: str | bytes, port: int, family: int, kind: int, proto: int, flags: int) -> object:
+        if host not in ("many.example", b"many.example"):
             return real(host, port, family, kind, proto, flags)
         if flags & socket.AI_NUMERICHOST:
             raise socket.gaierror(socket.EAI_NONAME, "not a number")
