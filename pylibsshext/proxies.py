@@ -44,7 +44,8 @@ class Proxy(NamedTuple):
     @classmethod
     def parse(cls, url: Secret) -> Proxy:
         """Read ``scheme://[user:password@]host[:port]``; ``ValueError`` never shows the password."""
-        text = bytearray(str.encode(url, errors="surrogateescape") if isinstance(url, str) else url)
+        # Of a number a bytearray would make as many zeros.
+        text = bytearray(memoryview(str.encode(url, errors="surrogateescape") if isinstance(url, str) else url))
         match = re.match(_LOGIN, text)
         begin, end = match.span(1) if match else (0, 0)
         try:

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import time
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -167,3 +168,10 @@ def test_logins_of_proxies_as_they_are_typed(login: str, user: str | None, passw
     """A URL without a login has none, and what is no percent-encoding means itself."""
     proxy = Proxy.parse(f"http://{login}host")
     assert (proxy.host, proxy.port, proxy.user, proxy.password) == ("host", 3128, user, password)
+
+
+@pytest.mark.parametrize("junk", [2**33, 1.5, [65], {}])
+def test_what_is_no_text_is_no_proxy(junk: Any) -> None:
+    """It is refused for what it is, and no memory is taken for a number."""
+    with pytest.raises(TypeError, match="bytes-like"):
+        Proxy.parse(junk)
