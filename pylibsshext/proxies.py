@@ -44,8 +44,9 @@ class Proxy(NamedTuple):
     @classmethod
     def parse(cls, url: Secret) -> Proxy:
         """Read ``scheme://[user:password@]host[:port]``; ``ValueError`` never shows the password."""
-        # Of a number a bytearray would make as many zeros.
-        text = bytearray(memoryview(str.encode(url, errors="surrogateescape") if isinstance(url, str) else url))
+        if not isinstance(url, (str, bytes, bytearray)):  # of a number, bytearray would make as many zeros
+            raise TypeError(f"proxy: a URL is a text, not {type(url).__name__}")
+        text = bytearray(str.encode(url, errors="surrogateescape") if isinstance(url, str) else url)
         match = re.match(_LOGIN, text)
         begin, end = match.span(1) if match else (0, 0)
         try:

@@ -173,5 +173,5 @@ def test_logins_of_proxies_as_they_are_typed(login: str, user: str | None, passw
 @pytest.mark.parametrize("junk", [2**33, 1.5, [65], {}])
 def test_what_is_no_text_is_no_proxy(junk: Any) -> None:
     """It is refused for what it is, and no memory is taken for a number."""
-    with pytest.raises(TypeError, match="bytes-like"):
+    with pytest.raises(TypeError, match="proxy: a URL is a text, not "):
         Proxy.parse(junk)
