@@ -47,21 +47,23 @@ class Proxy(NamedTuple):
         if not isinstance(url, (str, bytes, bytearray)):  # of a number, bytearray would make as many zeros
             raise TypeError(f"proxy: a URL is a text, not {type(url).__name__}")
         text = bytearray(str.encode(url, errors="surrogateescape") if isinstance(url, str) else url)
-        match = re.match(_LOGIN, text)
-        begin, end = match.span(1) if match else (0, 0)
         try:
-            parts = urlsplit((text[:begin] + text[end + 1 :] if match else text).decode(errors="surrogateescape"))
-            try:
-                port = parts.port
-            except ValueError as exc:
-                raise ValueError(f"the proxy's port is not a number from 1 to 65535 ({parts.scheme}://...)") from exc
-            if parts.scheme not in _PORTS or not parts.hostname:
-                raise ValueError(
-                    f"a proxy is {', '.join(_PORTS)}://[user:password@]host[:port], not {parts.scheme or '?'}://..."
-                )
-            user, password = _user_and_password(text[begin:end]) if match else (None, bytearray())
+            return cls._read(text)
         finally:
             wipe(text)
+
+    @classmethod
+    def _read(cls, text: bytearray) -> Proxy:
+        match = re.match(_LOGIN, text)
+        begin, end = match.span(1) if match else (0, 0)
+        parts = urlsplit((text[:begin] + text[end + 1 :] if match else text).decode(errors="surrogateescape"))
+        try:
+            port = parts.port
+        except ValueError as exc:
+            raise ValueError(f"the proxy's port is not a number from 1 to 65535 ({parts.scheme}://...)") from exc
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise ValueError(f"a proxy is {', '.join(_PORTS)}://[user:password@]host[:port], not {parts.scheme or '?'}://...")
+        user, password = _user_and_password(text[begin:end]) if match else (None, bytearray())
         return cls(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], user, password)
 
     def __str__(self) -> str:

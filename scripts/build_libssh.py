@@ -136,6 +136,16 @@ SSH_PACKET_CALLBACK(channel_rcv_data)
         ),
     ),
     (_SNTRUP, "  small result;", "  int16_t result;"),
+    (_SNTRUP, "  Fq result;", "  int32_t result;"),
+    *(
+        (
+            _SNTRUP,
+            f"{until}; ++j)\n\tresult = {freeze} (result + {product});\n      fg[i] = result;",
+            f"{until}; ++j)\n\tresult += {product};\n      fg[i] = {freeze} (result);",
+        )
+        for freeze, product in (("F3_freeze", "f[j] * g[i - j]"), ("Fq_freeze", "f[j] * (int32_t) g[i - j]"))
+        for until in ("j <= i", "j < p")
+    ),
     # Its randomness, in one piece for each polynomial and not in 761: a millisecond.
     (
         _SNTRUP,
@@ -149,16 +159,6 @@ SSH_PACKET_CALLBACK(channel_rcv_data)
             "  uint32_t L[p];\n  int i;\n\n  random (random_ctx, sizeof L, (uint8_t *) L);\n"
             "  for (i = 0; i < p; ++i)\n    out[i] = (((L[i] & 0x3fffffff)"
         ),
-    ),
-    (_SNTRUP, "  Fq result;", "  int32_t result;"),
-    *(
-        (
-            _SNTRUP,
-            f"{until}; ++j)\n\tresult = {freeze} (result + {product});\n      fg[i] = result;",
-            f"{until}; ++j)\n\tresult += {product};\n      fg[i] = {freeze} (result);",
-        )
-        for freeze, product in (("F3_freeze", "f[j] * g[i - j]"), ("Fq_freeze", "f[j] * (int32_t) g[i - j]"))
-        for until in ("j <= i", "j < p")
     ),
 )
 
