@@ -160,6 +160,19 @@ SSH_PACKET_CALLBACK(channel_rcv_data)
             "  for (i = 0; i < p; ++i)\n    out[i] = (((L[i] & 0x3fffffff)"
         ),
     ),
+    # The products once more, for processors that take eight of them at a time, and the loader chooses: another 3 ms.
+    (
+        _SNTRUP,
+        "#define MAX_LEN 761",
+        (
+            "#if defined(__x86_64__) && defined(__GLIBC__)\n"
+            '#define WIDE __attribute__((target_clones("avx2", "default")))\n#else\n#define WIDE\n#endif\n\n#define MAX_LEN 761'
+        ),
+    ),
+    *(
+        (_SNTRUP, f"static {kind}\n{name} (", f"WIDE static {kind}\n{name} (")
+        for kind, name in (("void", "R3_mult"), ("int", "R3_recip"), ("void", "Rq_mult_small"), ("int", "Rq_recip3"))
+    ),
 )
 
 
