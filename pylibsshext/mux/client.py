@@ -12,7 +12,7 @@ from ..channel import AnySession, Channel
 from ..errors import LibsshConnectionError, LibsshSessionException
 from . import identity, start
 from .channel import SILENCE, MuxChannel
-from .protocol import VERSION, HangUp, Message, MuxUnavailable, Silent, Wire, pack_error, seconds_kept, unpack_error
+from .protocol import HangUp, Message, MuxUnavailable, Silent, Wire, pack_error, seconds_kept, unpack_error
 
 if TYPE_CHECKING:
     from .. import policies
@@ -76,10 +76,7 @@ class MuxSession(AnySession):
         """Return a new connection to the holder, whose other end knows the session that is meant."""
         wire = start.connect()
         try:
-            # The request need not wait for the greeting: that would take as long once more.
-            wire.send({"do": "session", **self._about()})
-            greet(wire)
-            self.reused = bool(self.answered(wire).data["reused"])
+            self.reused = bool(self.ask(wire, {"do": "session", **self._about()}).data["reused"])
         except BaseException:
             wire.close()
             raise
@@ -143,9 +140,9 @@ class MuxSession(AnySession):
         except MuxUnavailable:
             return  # it can't be asked, which proves nothing; were it gone, the connections to it would tell
         try:
-            wire.receive(_PATIENCE)
-        except TimeoutError as exc:
-            raise Silent("the connection holder does not answer") from exc
+            greet(wire)
+        except MuxUnavailable as exc:
+            raise Silent(exc.message) from exc
         except HangUp:
             return
         finally:
@@ -242,7 +239,6 @@ class MuxSession(AnySession):
             self._keywords = _portable(keywords)
         wire = start.connect(create=False)
         try:
-            greet(wire)
             return bool(self.ask(wire, {"do": "reset", **self._about()}).data["closed"])
         finally:
             wire.close()
@@ -268,13 +264,12 @@ class _AskedSession:
 
 
 def greet(wire: Wire) -> None:
-    """Hear the holder's greeting."""
+    """Say hello to the holder, and hear it say so."""
+    wire.send({"do": "greet"})
     try:
-        hello = wire.receive(_PATIENCE).data
+        wire.receive(_PATIENCE)
     except TimeoutError as exc:
         raise MuxUnavailable("the connection holder does not answer") from exc
-    if hello.get("protocol") != VERSION:
-        raise MuxUnavailable(f"the connection holder speaks version {hello.get('protocol')} of the protocol, not {VERSION}")
 
 
 def _portable(keywords: Mapping[str, Any]) -> dict[str, Any]:

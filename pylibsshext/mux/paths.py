@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 
-from .protocol import VERSION, MuxUnavailable, encoded
+from .protocol import VERSION, MuxUnavailable
 
 OVERRIDE = "PYLIBSSHEXT_MUX_DIR"
 """The environment variable that names another directory."""
@@ -106,10 +106,10 @@ def environment() -> dict[str, str]:
 
 def holder_name() -> str:
     """Return the holder's name without suffix: another version of the code, or another environment, has another one."""
-    import hashlib  # which the holder itself has no use for
+    from hashlib import blake2b  # which the holder itself has no use for
 
-    about = [VERSION, _code(), sys.executable, sys.version, os.uname().nodename, sorted(environment().items())]
-    return hashlib.sha256(encoded(about)).hexdigest()[:24]
+    about = [VERSION, *_code(), sys.executable, sys.version, os.uname().nodename, *sorted(map("=".join, environment().items()))]
+    return blake2b(os.fsencode("\0".join(map(str, about))), digest_size=12).hexdigest()
 
 
 def package() -> tuple[str, str, list[str]]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Messages between a client and the holder: JSON for what is said, bytes for what is carried, descriptors for the rest.
 
-A message is two lengths, a JSON object, and a blob.  All three are bounded, nothing is ever executed or unpickled, and a side
-that does not keep to it is hung up on.
+A message is the protocol's version, two lengths, a JSON object, and a blob.  All are bounded, nothing is ever executed or unpickled,
+and a side that does not keep to it is hung up on.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from typing import Any
 from .. import errors
 from .._secrets import wipe
 
-VERSION = 1
-"""Of the protocol; another one is not talked to."""
+VERSION = 2
+"""Of the protocol, in front of each message; another one is not talked to."""
 
 MOST_TEXT = 1 << 20
 MOST_BLOB = 1 << 20
 MOST_FDS = 3
 
 _ENDLESS = 1e300  # what is less is a float, be it given as an integer
-_HEAD = struct.Struct("!II")
+_HEAD = struct.Struct("!III")
 _ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 _PEER = struct.Struct("3i")  # pid, uid, gid: Linux's struct ucred
+_CUT_OFF = int(socket.MSG_CTRUNC)  # as the enumeration's member it takes as long as all else in a receive
 _FD_SPACE = socket.CMSG_SPACE(MOST_FDS * array.array("i").itemsize) if hasattr(socket, "CMSG_SPACE") else 0
 
 
@@ -82,7 +83,7 @@ class Wire:
         text = encoded(data)
         if len(text) > MOST_TEXT or len(blob) > MOST_BLOB:
             raise errors.LibsshException("the request is too large for the connection holder")
-        packet = _HEAD.pack(len(text), len(blob)) + text + blob
+        packet = _HEAD.pack(VERSION, len(text), len(blob)) + text + blob
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         try:
             with self._sending:
@@ -93,7 +94,10 @@ class Wire:
             raise HangUp(f"the connection holder is gone: {exc.strerror}") from exc
 
     def receive(self, timeout: float | None = None) -> Message:
-        """Wait for a message; `HangUp` at the end of the connection, TimeoutError after *timeout* seconds without one."""
+        """Wait for a message; `HangUp` at the end of the connection, TimeoutError after *timeout* seconds without one.
+
+        `MuxUnavailable` if it is of another version.
+        """
         if timeout is not None and not self.waits(timeout):
             raise TimeoutError("no word from the connection holder in time")
         fds: list[int] = []
@@ -109,7 +113,9 @@ class Wire:
             raise
 
     def _message(self, fds: list[int]) -> Message:
-        text_length, blob_length = _HEAD.unpack(self._exactly(_HEAD.size, fds))
+        version, text_length, blob_length = _HEAD.unpack(self._exactly(_HEAD.size, fds))
+        if version != VERSION:
+            raise MuxUnavailable(f"the connection holder speaks version {version} of the protocol, not {VERSION}")
         if text_length > MOST_TEXT or blob_length > MOST_BLOB:
             raise ValueError("a message is too large")
         body = self._exactly(text_length + blob_length, fds)
@@ -136,7 +142,7 @@ class Wire:
                     received = array.array("i")
                     received.frombytes(packed[: len(packed) - len(packed) % received.itemsize])
                     fds.extend(received)
-            if not got or flags & socket.MSG_CTRUNC or len(fds) > MOST_FDS:
+            if not got or flags & _CUT_OFF or len(fds) > MOST_FDS:
                 raise HangUp("the connection holder closed the connection")
             done += got
         view.release()

@@ -22,7 +22,7 @@ from ..policies import MissingHostKeyPolicy
 from . import identity, transfer
 from .job import Run
 from .pool import Held, HolderSession, Kept, Pool, Refused
-from .protocol import VERSION, HangUp, Message, Wire, pack_error, seconds_kept, unpack_error
+from .protocol import HangUp, Message, Wire, pack_error, seconds_kept, unpack_error
 
 if TYPE_CHECKING:
     from ..channel import Channel
@@ -65,10 +65,9 @@ class Service:
         self.since = time.time()
 
     def serve(self) -> None:
-        """Greet the client and do what it asks for."""
+        """Do what the client asks for."""
         try:
             self._wire.check_peer()
-            self._wire.send({"protocol": VERSION, "version": __version__, "pid": os.getpid()})
             while True:
                 self._handle(self._wire.receive())
         except (HangUp, LibsshException):
@@ -94,6 +93,9 @@ class Service:
 
     def _do_nothing(self, message: Message) -> None:
         raise LibsshException(f"the connection holder does not know how to {message.data.get('do')}")
+
+    def _do_greet(self, _message: Message) -> dict[str, Any]:
+        return {"version": __version__, "pid": os.getpid()}
 
     # Sessions
 

@@ -52,7 +52,6 @@ def holder(sshd, directory):  # noqa: F811
 def introduced(session):
     """A connection to the holder that may ask for anything on that session."""
     wire = start.connect(create=False)
-    greet(wire)
     session.ask(wire, {"do": "session", **session._about()})
     return wire
 
@@ -486,7 +485,8 @@ def test_a_holder_of_another_version_hides_no_other(sshd, holder, directory, cap
         def greet():
             for _ in range(2):
                 with listener.accept()[0] as peer:
-                    Wire(peer).send({"protocol": VERSION + 1, "pid": 1})
+                    peer.sendall(struct.pack("!III", VERSION + 1, 0, 0))
+                    peer.recv(65536)
 
         with ThreadPoolExecutor(1) as pool:
             pool.submit(greet)
@@ -600,7 +600,7 @@ def dies(about, number, place):
         wire.send({"do": "take", "name": "n"})
     elif what == 8:
         text = json.dumps(exec_cat).encode()
-        packet = struct.pack("!II", len(text), 4) + text + b"true"
+        packet = struct.pack("!III", VERSION, len(text), 4) + text + b"true"
         wire._sock.sendmsg(
             [packet[: number % len(packet)]], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, bytes(array("i", theirs)))]
         )

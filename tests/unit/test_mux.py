@@ -48,12 +48,12 @@ def test_messages_carry_text_bytes_and_descriptors(wires):
 
 
 BAD = {
-    "text too long": struct.pack("!II", protocol.MOST_TEXT + 1, 0),
-    "blob too long": struct.pack("!II", 2, protocol.MOST_BLOB + 1) + b"{}",
-    "no JSON": struct.pack("!II", 3, 0) + b"{x}",
-    "no object": struct.pack("!II", 2, 0) + b"[]",
-    "no text": struct.pack("!II", 2, 0) + b"\xff\xff",
-    "cut": struct.pack("!II", 9, 0) + b"{}",
+    "text too long": struct.pack("!III", protocol.VERSION, protocol.MOST_TEXT + 1, 0),
+    "blob too long": struct.pack("!III", protocol.VERSION, 2, protocol.MOST_BLOB + 1) + b"{}",
+    "no JSON": struct.pack("!III", protocol.VERSION, 3, 0) + b"{x}",
+    "no object": struct.pack("!III", protocol.VERSION, 2, 0) + b"[]",
+    "no text": struct.pack("!III", protocol.VERSION, 2, 0) + b"\xff\xff",
+    "cut": struct.pack("!III", protocol.VERSION, 9, 0) + b"{}",
 }
 
 
@@ -67,10 +67,20 @@ def test_what_breaks_the_protocol_is_hung_up_on(raw, name):
         wire.receive(1)
 
 
+def test_a_message_of_another_version_is_not_read(raw):
+    """What follows the number of another version may mean anything."""
+    ours, wire = raw
+    ours.sendall(struct.pack("!III", protocol.VERSION + 1, 2, 0) + b"{}")
+    with pytest.raises(
+        protocol.MuxUnavailable, match=f"speaks version {protocol.VERSION + 1} of the protocol, not {protocol.VERSION}"
+    ):
+        wire.receive(1)
+
+
 def test_every_cut_of_a_message_is_a_hang_up(raw):
     """Wherever a message breaks off, it is not taken for a whole one."""
     text = json.dumps({"do": "start"}).encode()
-    packet = struct.pack("!II", len(text), 3) + text + b"abc"
+    packet = struct.pack("!III", protocol.VERSION, len(text), 3) + text + b"abc"
     for size in range(len(packet)):
         ours, theirs = socket.socketpair()
         wire = protocol.Wire(theirs)
