@@ -875,6 +875,7 @@ options:
       - name: ansible_libssh_prefer_installed
 """
 
+import gc
 import importlib
 import importlib.machinery
 import importlib.util
@@ -901,6 +902,7 @@ from ansible.errors import (
 )
 from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection import ConnectionBase
+from ansible.plugins.loader import get_shell_plugin
 from ansible.utils.display import Display
 
 _NAME = "ansible_collections.ansible.netcommon.plugins.connection.libssh"
@@ -944,17 +946,20 @@ def _define_options() -> None:
 
 
 def _preload() -> None:
-    """Import what each task uses.
+    """Import what each task uses, and keep the garbage collector from it.
 
     What Ansible finds by the path ``connection_plugins`` it imports before it starts its workers, and they have it then; what it
-    finds in a collection each of them imports anew.
+    finds in a collection each of them imports anew.  Before a fork Python's documentation asks for `gc.freeze`: the workers do not
+    copy what no collection goes through.
     """
     for name in ("_command", "_session", "_transfers"):
         _beside(name)
     with suppress(ImportError):  # where only the plugin was copied to
         importlib.import_module(_NAME.rpartition(".")[0])
+    get_shell_plugin(shell_type="sh")  # which nearly each connection has
     with suppress(ImportError):  # said when a task needs it
         _beside("_holder").preload(_bundled.load())
+    gc.freeze()
 
 
 if TYPE_CHECKING:
@@ -976,7 +981,7 @@ _REPORT_VERBOSITY = 3
 _LOG_VERBOSITY = 5
 _LOG_DETAIL = 3
 
-_LOGGER = "ansible-pylibssh"  # the library's
+_LOGGER = logging.getLogger("ansible-pylibssh")  # the library's
 
 _LONGEST_PAUSE = 30  # seconds between two attempts to connect
 
@@ -1089,7 +1094,7 @@ class Connection(ConnectionBase):
         if session:
             display.vvv("CLOSE LIBSSH CONNECTION", host=self._host)
             session.close()
-            logging.getLogger(_LOGGER).removeHandler(self._log)
+            _LOGGER.removeHandler(self._log)
 
     def set_options(self, *args: Any, **kwargs: Any) -> None:
         """Take new options; in a loop each item may bring its own, and its own host."""
@@ -1234,15 +1239,15 @@ class Connection(ConnectionBase):
 
     def _follow_log(self) -> None:
         """Show libssh's log where it is asked for, and keep it out of all other logs."""
-        logger = logging.getLogger(_LOGGER)
-        logger.propagate = False
         detail = self._log_detail
-        logger.setLevel(self._library.logging.LOG_MAP_REV[detail] if detail else logging.CRITICAL + 1)
-        logger.removeHandler(self._log)
+        _LOGGER.propagate = False
+        _LOGGER.disabled = not detail
         if detail:
+            _LOGGER.removeHandler(self._log)
+            _LOGGER.setLevel(self._library.logging.LOG_MAP_REV[detail])
             on_terminal = display.verbosity >= _LOG_VERBOSITY or self.get_option("verbosity")
             self._log = _LibraryLog(self._host, log_only=not on_terminal)
-            logger.addHandler(self._log)
+            _LOGGER.addHandler(self._log)
 
     def _report_session(self) -> None:
         """Tell what ``ssh -v`` would: which server this is, what both sides settled on, and what was tried to log in."""

@@ -24,6 +24,15 @@ def note(event, arguments):
 
 sys.addaudithook(note)
 """
+NOTE_FROZEN = """
+import gc, os
+
+def note():
+    with open(os.environ["SEEN"], "a") as file:
+        file.write(f"{gc.get_freeze_count()}\\n")
+
+os.register_at_fork(after_in_child=note)
+"""
 TARGET = ROOT / "tests/integration/targets/connection_libssh/test_connection.yml"
 
 
@@ -158,6 +167,20 @@ def test_connection_plugins(ansible: Ansible, collections_path: str, tmp_path: P
     assert set(imports({"ANSIBLE_CONNECTION_PLUGINS": plugins}).values()) == {1}
     if name != "libssh":  # which no collection stands behind
         assert imports({})["ansible_netcommon_pylibsshext.mux.start"] == 3
+
+
+def test_workers_do_not_collect_what_they_share(ansible: Ansible, collections_path: str, tmp_path: Path):
+    """What is imported before the workers are is no garbage collection's business: going through it, each would copy it."""
+    (tmp_path / "sitecustomize.py").write_text(NOTE_FROZEN)
+    seen = tmp_path / "seen"
+    environment = {
+        "PYTHONPATH": f"{tmp_path}:{ansible.environment['PYTHONPATH']}",
+        "SEEN": str(seen),
+        "ANSIBLE_CONNECTION_PLUGINS": f"{collections_path}/ansible_collections/ansible/netcommon/plugins/connection",
+    }
+    ansible.passes("- raw: id\n- raw: id\n", environment=environment)
+    *_, first, second = map(int, seen.read_text().split())
+    assert first == second > 10000
 
 
 def test_secrets_from_a_vault(ansible: Ansible, accounts, sshd, lab):
