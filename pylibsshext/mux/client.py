@@ -15,7 +15,10 @@ from .channel import SILENCE, MuxChannel
 from .protocol import HangUp, Message, MuxUnavailable, Silent, Wire, pack_error, seconds_kept, unpack_error
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from .. import policies
+    from ..keywords import Keywords
     from ..session import SessionInfo
     from .files import MuxSFTP
 
@@ -51,7 +54,7 @@ class MuxSession(AnySession):
         """Set what happens to a host key that is not known; it is asked in this process."""
         self._policy = policy() if isinstance(policy, type) else policy
 
-    def connect(self, **keywords: Any) -> None:
+    def connect(self, **keywords: Unpack[Keywords]) -> None:
         """Use the holder's session that was made with these keywords of ``Session.connect``, or have it make one.
 
         `MuxUnavailable` if there can be no holder; else what ``Session.connect`` raises.
@@ -233,7 +236,7 @@ class MuxSession(AnySession):
 
     # The end
 
-    def reset(self, **keywords: Any) -> bool:
+    def reset(self, **keywords: Unpack[Keywords]) -> bool:
         """End the holder's session that was made with these keywords (by default this one's); return whether there was one."""
         if keywords:
             self._keywords = _portable(keywords)

@@ -88,6 +88,7 @@ import pathlib
 import typing
 from pylibsshext.session import Session, AutoAddPolicy
 from pylibsshext.channel import Channel, Completed
+from pylibsshext.mux.client import MuxSession
 with Session("host", port=22) as session:
     session.connect(user="me", password=b"x", identities=["k", pathlib.Path("l")], proxy_jump=[{"host": "b"}, "c"], port=None)
     keywords: dict[str, typing.Any] = {"timeout": 1.5}
@@ -101,6 +102,8 @@ with Session("host", port=22) as session:
     data: bytes | None = channel.recv()
     pieces: list[bytes] = list(channel)
     kex: str | None = session.info.kex
+held = MuxSession(persist=10)
+held.connect(host="host", user="me", timeout=1.5)
 """
 WRONG = [
     "session.connect(passwort='x')",
@@ -113,18 +116,21 @@ WRONG = [
     "text: str = session.exec_command('true').stdout",
     "session.set_missing_host_key_policy('auto')",
     "session.no_such_method()",
+    "MuxSession().connect(passwort='x')",
+    "MuxSession().reset(port='22')",
 ]
 
 
 def test_users_programs(mypy, tmp_path):
     """A program that is right passes; of one that is wrong, each wrong line is found."""
     (tmp_path / "right.py").write_text(RIGHT)
-    lines = ["from pylibsshext.session import Session", "session = Session()", *WRONG]
+    imports = ["from pylibsshext.mux.client import MuxSession", "from pylibsshext.session import Session"]
+    lines = [*imports, "session = Session()", *WRONG]
     (tmp_path / "wrong.py").write_text("\n".join(lines) + "\n")
     right = mypy("--strict", tmp_path / "right.py")
     assert right.returncode == 0, right.stdout
     found = mypy("--strict", tmp_path / "wrong.py").stdout
-    assert [n for n in range(3, len(lines) + 1) if f"wrong.py:{n}:" not in found] == []
+    assert [n for n in range(4, len(lines) + 1) if f"wrong.py:{n}:" not in found] == []
 
 
 def pyright(*argv):
