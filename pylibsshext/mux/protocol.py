@@ -79,7 +79,7 @@ class Wire:
         return self._sock.fileno()
 
     def send(self, data: dict[str, Any], blob: bytes | bytearray = b"", fds: Sequence[int] = ()) -> None:
-        """Send a message; `HangUp` if nobody is there."""
+        """Send a message; `HangUp` if nobody is there, `Silent` if there is no room for it until the socket's time-out."""
         text = encoded(data)
         if len(text) > MOST_TEXT or len(blob) > MOST_BLOB:
             raise errors.LibsshException("the request is too large for the connection holder")
@@ -90,6 +90,8 @@ class Wire:
                 sent = self._sock.sendmsg([packet], ancillary)
                 if sent < len(packet):
                     self._sock.sendall(memoryview(packet)[sent:])
+        except BlockingIOError as exc:
+            raise Silent("the connection holder does not answer") from exc
         except OSError as exc:
             raise HangUp(f"the connection holder is gone: {exc.strerror}") from exc
 
