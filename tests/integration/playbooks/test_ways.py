@@ -174,7 +174,7 @@ def test_ipv6(ansible: Ansible, new_sshd, netns_host, persist):
     known = ansible.directory / "known"
     known.write_text(host.known_hosts + loopback.known_hosts + link_local.known_hosts)
     for name, (server, variables, _) in expected.items():
-        about = {"ansible_libssh_known_hosts_file": str(known), "ansible_libssh_persist": persist, "ansible_ssh_timeout": 5}
+        about = {"ansible_libssh_known_hosts_file": str(known), "ansible_libssh_persist": persist, "ansible_ssh_timeout": 20}
         ansible.add(server, name, ansible_libssh_config_file="none", **about, **variables)
     outcome = ansible.play("- raw: echo $SSH_CONNECTION\n", "--forks", "10", quiet=False)
     for name, (_, _, text) in expected.items():
