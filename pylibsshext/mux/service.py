@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
 from .._secrets import wipe
-from .._version import __version__
 from ..errors import (
     LibsshChannelConnectionError,
     LibsshChannelException,
@@ -95,7 +94,7 @@ class Service:
         raise LibsshException(f"the connection holder does not know how to {message.data.get('do')}")
 
     def _do_greet(self, _message: Message) -> dict[str, Any]:
-        return {"version": __version__, "pid": os.getpid()}
+        return {"greeted": True}
 
     # Sessions
 
