@@ -1037,7 +1037,8 @@ class Connection(ConnectionBase):
         """Run a command; return its exit status, standard output and standard error."""
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)  # connects
         display.vvv(f"EXEC {cmd}", host=self._host)
-        # On Windows "runas" happens inside the command.
+        # What become never runs is Ansible's own: where the home is, a temporary directory, modes. On Windows "runas" happens inside
+        # the command.
         escalation = self._escalation(cmd) if sudoable and not self._windows else None
         with self._ansible_errors("run a command"):
             finished = _command.run(
@@ -1048,6 +1049,7 @@ class Connection(ConnectionBase):
                 pty=bool(escalation and not in_data and self.get_option("pty")),
                 escalation=escalation,
                 patience=self.get_option("persistent_command_timeout"),
+                short=not sudoable and not in_data and self._shell.SHELL_FAMILY == "sh",
             )
         stderr = _clixml.plain(finished.stderr) if self._windows else finished.stderr
         if display.verbosity >= _REPORT_VERBOSITY and not self._play_context.no_log:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def preload(library: ModuleType) -> None:
     """Import the holder's client, and note what it tells its own holder by: which code it is."""
-    for name in (".mux.client", ".mux.files"):
+    for name in (".mux.client", ".mux.files", ".completed"):
         importlib.import_module(name, library.__name__)
     importlib.import_module(".mux.paths", library.__name__).holder_name()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from ..channel import AnySession, Channel
 from ..errors import LibsshConnectionError, LibsshSessionException
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .. import policies
+    from ..completed import Completed
     from ..keywords import Keywords
     from ..session import SessionInfo
     from .files import MuxSFTP
@@ -178,10 +179,13 @@ class MuxSession(AnySession):
         policy.missing_host_key(asked, hostname, username, key_type, fingerprint, message)  # type: ignore[arg-type]
         return asked.add
 
-    def _request(self, **request: Any) -> Message:
+    def _request(self, blob: bytes = b"", more: Callable[[Message], bool] = lambda _answer: False, **request: Any) -> Message:
+        """Send a request and return its answer, the last one: *more* is given each, and tells whether another one follows."""
         wire = self.lease()
         try:
-            answer = self.ask(wire, request)
+            answer = self.ask(wire, request, blob)
+            while more(answer):
+                answer = self.answered(wire)
         except HangUp as exc:
             wire.close()
             raise LibsshConnectionError(f"{request['do']} failed: {exc}") from exc
@@ -222,6 +226,30 @@ class MuxSession(AnySession):
         from .files import MuxSFTP
 
         return MuxSFTP(self)
+
+    def run_in_shell(self, command: str | bytes) -> Completed | None:
+        """Run a short command in the shell that the holder keeps beside the session; None if it has none to spare, and nothing was run.
+
+        It saves the command a channel and a login shell.  /bin/sh reads it, in the home directory and without input; what it
+        leaves running after its end is not waited for.  ``returncode`` is what shells tell: 128 + n after signal n.
+        """
+        blob = os.fsencode(command)
+        if b"\0" in blob:
+            raise ValueError("command must not contain a NUL character")
+        stdout, stderr = bytearray(), bytearray()
+
+        def more(answer: Message) -> bool:
+            size = answer.data.get("stdout", 0)
+            stdout.extend(answer.blob[:size])
+            stderr.extend(answer.blob[size:])
+            return "ran" not in answer.data
+
+        answer = self._request(blob, more, do="shell").data
+        if not answer["ran"]:
+            return None
+        from ..completed import Completed
+
+        return Completed(os.fsdecode(command), answer["status"], bytes(stdout), bytes(stderr))
 
     # Channels that outlive this process
 

@@ -18,6 +18,7 @@ from ..errors import LibsshChannelException, LibsshSessionException
 from ..policies import RejectPolicy
 from ..session import Session
 from .protocol import pack_error, unpack_error
+from .shell import Shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,6 +125,9 @@ class Held:
         self.sftp: SFTP | None = None
         self.sftp_users = 0
         self.sftp_lock = threading.Lock()
+        self.shell: Shell | None = None
+        self.shell_lock = threading.Lock()
+        self.takes_shell = True  # as far as is known
 
     @property
     def has_room(self) -> bool:
@@ -228,7 +232,7 @@ class Pool:
 
     def refused(self, held: Held) -> bool:
         """Give a slot back that the server refused to fill; return whether there is a point in trying again."""
-        freed = self.close_idle_sftp(held)
+        freed = self.close_idle_sftp(held) or self._give_up_shell(held)
         with self._changed:
             held.leases -= 1
             if held.leases and not freed:
@@ -329,6 +333,43 @@ class Pool:
             sftp, held.sftp = held.sftp, None
             sftp.close()
             return True
+
+    # A shell: one a session serves the short commands
+
+    @contextlib.contextmanager
+    def shell(self, held: Held) -> Iterator[Shell | None]:
+        """Lend the shell of a session; None if there is none, if another client has it, or where channels are scarce."""
+        if not held.takes_shell or held.capacity is not None or not held.shell_lock.acquire(blocking=False):
+            yield None
+            return
+        try:
+            if held.shell is not None and not held.shell.lives():
+                self._end_shell(held)
+            if held.shell is None:
+                held.shell = Shell.start(held.session)
+                held.takes_shell = held.shell is not None
+            yield held.shell
+        finally:
+            if held.shell is not None and held.shell.broken:
+                self._end_shell(held)
+            held.shell_lock.release()
+
+    def _give_up_shell(self, held: Held) -> bool:
+        """Do without a shell from now on, unless a client has it: channels are scarce; return whether that freed one."""
+        if not held.shell_lock.acquire(blocking=False):
+            return False
+        try:
+            held.takes_shell = False
+            return self._end_shell(held)
+        finally:
+            held.shell_lock.release()
+
+    @staticmethod
+    def _end_shell(held: Held) -> bool:
+        shell, held.shell = held.shell, None
+        if shell is not None:
+            shell.close()
+        return shell is not None
 
     # Looking after them
 

@@ -299,6 +299,33 @@ class Service:
         kept.run.attach(self._wire)
         return None
 
+    # Short commands
+
+    def _do_shell(self, message: Message) -> None:
+        """Run a command in the session's shell, if it has one to spare; of much output all but the last goes ahead of the answer."""
+        self._check_free()
+
+        def deliver(stdout: bytes, stderr: bytes, **about: Any) -> None:
+            held.count(received=len(stdout) + len(stderr))
+            self._wire.send({"stdout": len(stdout), **about}, stdout + stderr)
+
+        with contextlib.ExitStack() as stack:
+            held, shell = self._with_slot(lambda held: (held, stack.enter_context(self._pool.shell(held))))
+            stack.callback(self._pool.release, held)
+            if shell is not None:
+                held.count(sent=len(message.blob))
+                try:
+                    status, *output = shell.run(bytes(message.blob), self._there, deliver)
+                except LibsshException as exc:
+                    if isinstance(exc, ConnectionError):
+                        self._pool.retire(held)
+                    raise
+        # Who hears this may ask for the shell again at once.
+        if shell is None:
+            self._wire.send({"ran": False})
+        else:
+            deliver(*output, ran=True, status=status)
+
     # Files
 
     def _lease_sftp(self) -> tuple[Held, SFTP, contextlib.ExitStack]:

@@ -62,6 +62,15 @@ def test_without_the_holder_each_task_logs_in(ansible: runner.Ansible, new_sshd,
     assert not mux_lab.pids(tmp_path / "mux")
 
 
+def test_what_runs_around_a_module_shares_a_shell(ansible: runner.Ansible, new_sshd, tmp_path):
+    """Of all commands of three modules without pipelining the server starts one shell, and those that are the modules'."""
+    host = new_sshd()
+    ansible.add(host, "h")
+    ansible.passes(f"- command: id\n- copy: {{content: x, dest: {tmp_path}/there}}\n")
+    assert host.log().count("Starting session: command") == 1 + 3
+    ansible.passes("- raw: ls ~/.ansible/tmp\n  register: left\n  failed_when: left.stdout != ''")
+
+
 def test_reset_connection(ansible: runner.Ansible, new_sshd):
     """meta: reset_connection ends that host's session, also as the first task, and no other's."""
     one, two = new_sshd(), new_sshd()
