@@ -38,7 +38,7 @@ class _Stream:
     """What came of one stream, up to the mark that follows a command's output."""
 
     def __init__(self, mark: str) -> None:
-        self._end = re.compile(rb"%b (\d+)\n" % mark.encode())
+        self._end = re.compile(rb"%b (\d{1,3})\n" % mark.encode())
         self._tail = len(mark) + 8  # the last bytes, which may be a part of the mark
         self._data = bytearray()
         self.status: int | None = None

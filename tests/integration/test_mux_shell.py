@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pylibsshext import errors
+from pylibsshext.mux import command
 from tests.lab.hosts import wait_until
 
 from . import mux_lab
@@ -249,6 +250,31 @@ def test_a_silent_server_gets_no_command(new_sshd, tmp_path):
         os.kill(old, signal.SIGCONT)
     time.sleep(0.5)
     assert (tmp_path / "mark").read_text() == "run\n"
+
+
+def test_a_reset_lets_a_running_command_end(new_sshd):
+    """A command that runs while its session is reset ends as it would have, and the next one needs a login."""
+    host = new_sshd()
+    session = connected(host)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(session.run_in_shell, "sleep 1; echo done")
+        time.sleep(0.3)
+        assert connected(host).reset()
+        assert running.result(10).stdout == b"done\n"
+    assert not connected(host).reused
+
+
+def test_a_stopped_holder_ends_a_running_command(new_sshd, directory):  # noqa: F811
+    """Who has the holder stop does not wait for commands: they fail as lost connections."""
+    session = connected(new_sshd())
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(session.run_in_shell, "sleep 60")
+        time.sleep(0.3)
+        with command.holders() as wires:
+            command.ask(wires[0], do="stop")
+        with pytest.raises(errors.LibsshException):
+            running.result(10)
+    assert mux_lab.gone(directory)
 
 
 @pytest.mark.parametrize("most", [1, 2])
