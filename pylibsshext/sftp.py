@@ -161,7 +161,7 @@ class SFTP(Names):
                 choice = tree.Choice.of(symlinks, include, exclude)
                 tree.put_tree(client, os.fsdecode(local_file), p.to_path(remote_file), options, choice, progress, litter)
             else:
-                upload = Upload(client, p.to_path(remote_file), options, litter)
+                upload = Upload(client, p.to_path(remote_file), options, litter, alone=True)
                 run(client, upload.run(local_file, progress))
 
     def put_files(

@@ -193,11 +193,18 @@ class Rest:
 
 
 def upload(
-    client: Client, handle: bytes, source: Source, work: Work, about: str | None, left: int | None = None
+    client: Client,
+    handle: bytes,
+    source: Source,
+    work: Work,
+    about: str | None,
+    left: int | None = None,
+    all_sent: Callable[[], None] = lambda: None,
 ) -> Steps[None]:
     """Write what *work* says of *source*; every WRITE has been acknowledged in the end.
 
     *left*, the bytes that there are as far as known, tells which way is worth it: small files are under way many at a time.
+    *all_sent* is called once all of them are on their way.
     """
     send: Callable[[int, int], list[tuple[int, Ticket]]]
     chunk, together = client.write_chunk, 1
@@ -218,6 +225,8 @@ def upload(
             ended = not length or got < length
             if got < length:
                 work.ended(offset + got)
+            if ended:
+                all_sent()
         if not flight:
             return
         size, ticket = flight.popleft()

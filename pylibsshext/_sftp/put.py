@@ -27,30 +27,37 @@ from .bulk import DescriptorSource, Rest, Source, StreamSource, check_end, uploa
 from .errors import SFTPConnectionError, SFTPError, SFTPFileNotFoundError, SFTPTimeout
 from .get import TAIL, same_bytes
 from .local import Meter, Opened, Options, Progress, is_path, partial_name, temporary_name
+from .stripes import Share, upload_side
 from .tickets import attributes_of, handle_of, name_of
 
 if TYPE_CHECKING:
     from .client import Client
     from .pool import Steps
-from .stripes import Share, upload_side
+    from .tickets import Ticket
 
 POSIX_RENAME = "posix-rename@openssh.com"
 STATVFS = "statvfs@openssh.com"
 
 
 class Upload:
-    """One file on its way.  *litter* holds the names of unfinished files, for the caller to remove after a failure."""
+    """One file on its way.  *litter* holds the names of unfinished files, for the caller to remove after a failure.
 
-    def __init__(self, client: Client, remote: bytes, options: Options, litter: set[bytes]) -> None:
+    A file that travels *alone* has nobody to share its round trips with, and makes fewer of them.
+    """
+
+    def __init__(self, client: Client, remote: bytes, options: Options, litter: set[bytes], alone: bool = False) -> None:
         self.client = client
         self.remote = remote
         self.options = options
         self.litter = litter
+        self.hopes = alone and not options.resume and options.atomic is not False and POSIX_RENAME in client.extensions
         self.about = p.from_path(remote)
         self.old: SFTPAttributes | None = None
         self.partial: bytes | None = None
         self.handle = b""
         self.special = False
+        self.finishing: list[Ticket] = []
+        self.removals: list[tuple[bytes, Ticket]] = []
 
     # -- a file, from beginning to end ---------------------------------------------------------------------------
 
@@ -78,19 +85,18 @@ class Upload:
         yield from self._send(source, about, Meter(progress, local.name, about.st_size))
 
     def _send(self, source: Source, local: os.stat_result | None, meter: Meter) -> Steps[None]:
-        yield from self._open(0o666 if local is None else local.st_mode & 0o777)
-        acknowledged = 0
         try:
+            yield from self._open(0o666 if local is None else local.st_mode & 0o777)
             acknowledged = yield from self._resume_at(source, local)
             meter.start(acknowledged)
             if isinstance(source, DescriptorSource) and local is not None and not self.options.resume:
                 acknowledged = self._striped(source, local.st_size, meter)
-            end = yield from self._upload(source, acknowledged, None if local is None else local.st_size, meter)
+            end = yield from self._upload(source, acknowledged, local, meter)
             if local is not None and stat.S_ISREG(local.st_mode):
                 check_end(end, local.st_size, meter.name)
             yield from self._finish(end, local)
         except BaseException:
-            if self.options.resume and self.client.broken is None:
+            if self.options.resume and self.handle and self.client.broken is None:
                 cut = SFTPAttributes(st_size=meter.done).encode()
                 self.client.later(p.FSETSTAT, p.string(self.handle), cut)
             raise
@@ -110,11 +116,16 @@ class Upload:
         stripes.move(self.client, count, share, own, lambda other: upload_side(other, partial, source, share))
         return size
 
-    def _upload(self, source: Source, offset: int, announced: int | None, meter: Meter) -> Steps[int]:
+    def _upload(self, source: Source, offset: int, local: os.stat_result | None, meter: Meter) -> Steps[int]:
         rest = Rest(offset, meter)
-        left = None if announced is None else max(0, announced - offset)
+        left = None if local is None else max(0, local.st_size - offset)
+
+        def all_sent() -> None:
+            if not self.options.resume and not self.options.preserve:  # those want to know first what has arrived
+                self._ask_to_finish(rest.end, local)
+
         try:
-            yield from upload(self.client, self.handle, source, rest, self.about, left)
+            yield from upload(self.client, self.handle, source, rest, self.about, left, all_sent)
         except SFTPError as exc:
             if exc.sftp_code == _errors.FAILURE and (yield from self._is_full()):
                 number = errno.ENOSPC
@@ -143,25 +154,29 @@ class Upload:
         if self.options.atomic is False:
             yield from self._open_in_place(mode)
             return
-        why = yield from self._why_in_place()
+        target, looked = self.remote, self._ask(p.LSTAT, self.remote)
+        if self.hopes:  # for a target that is not there yet: then all of this takes one round trip
+            yield from self._try_beside(mode)
+        why = yield from self._why_in_place(looked)
+        if self.handle:
+            if not why and self.old is None and self.remote == target:
+                return
+            self._forget_partial()
         if not why:
-            try:
-                return (yield from self._open_beside(mode))
-            except (SFTPConnectionError, SFTPTimeout):
-                raise
-            except SFTPError as exc:
-                if self.options.atomic:
-                    raise
-                why = str(exc)
-                self._forget_partial()
+            refusal = yield from self._try_beside(mode)
+            if refusal is None:
+                return
+            if self.options.atomic:
+                raise refusal
+            why, self.old = str(refusal), None
         if self.options.atomic:
             raise SFTPError(f"{self.about!r} cannot be replaced in one step: {why}", errno.EOPNOTSUPP, self.about)
         yield from self._open_in_place(mode)
 
-    def _why_in_place(self) -> Steps[str]:
-        """Look at the target; return why it cannot be replaced, or an empty text."""
+    def _why_in_place(self, looked: Ticket) -> Steps[str]:
+        """Return why the target, which was *looked* at, cannot be replaced, or an empty text."""
         try:
-            found = attributes_of((yield self._ask(p.LSTAT, self.remote)))
+            found = attributes_of((yield looked))
         except SFTPFileNotFoundError:
             return ""
         except (SFTPConnectionError, SFTPTimeout):
@@ -190,6 +205,17 @@ class Upload:
     def _open_in_place(self, mode: int) -> Steps[None]:
         flags = p.F_WRITE | p.F_CREAT | (p.F_READ if self.options.resume else p.F_TRUNC)
         yield from self._open_handle(self.remote, flags, mode)
+
+    def _try_beside(self, mode: int) -> Steps[SFTPError | None]:
+        """Open the temporary file; return why the server will not have it, which then is forgotten."""
+        try:
+            yield from self._open_beside(mode)
+        except (SFTPConnectionError, SFTPTimeout):
+            raise
+        except SFTPError as exc:
+            self._forget_partial()
+            return exc
+        return None
 
     def _open_beside(self, mode: int) -> Steps[None]:
         directory, name = posixpath.split(p.from_path(self.remote))
@@ -226,15 +252,15 @@ class Upload:
             yield self._set(SFTPAttributes(st_uid=old.st_uid, st_gid=old.st_gid))
 
     def _forget_partial(self) -> None:
-        """Do without the temporary file; the removal goes out with the next request, behind the CLOSE."""
+        """Do without the temporary file; its removal goes out with the next request, behind the CLOSE."""
         if self.handle:
             self.client.later(p.CLOSE, p.string(self.handle))
-            self.handle = b""
-            if self.partial is not None and not self.options.resume:
-                self.client.later(p.REMOVE, p.string(self.partial))
         if self.partial is not None:
-            self.litter.discard(self.partial)
-        self.partial = self.old = None
+            if self.handle and not self.options.resume:
+                self.removals.append((self.partial, self._ask(p.REMOVE, self.partial)))
+            else:
+                self.litter.discard(self.partial)
+        self.handle, self.partial = b"", None
 
     # -- to continue, and to complete ---------------------------------------------------------------------------
 
@@ -249,22 +275,36 @@ class Upload:
         same = yield from same_bytes(self.client, self.handle, bytes(tail), held - len(tail), self.about)
         return held if same else 0
 
-    def _finish(self, end: int, local: os.stat_result | None) -> Steps[None]:
-        """Cut, dress, measure and close the file: four requests, one round trip."""
-        tickets = []
+    def _ask_to_finish(self, end: int, local: os.stat_result | None) -> None:
+        """Cut, dress, measure and close the file: four requests, in the round trip of the data that they follow, or in one."""
         if self.options.resume:
-            tickets.append(self._set(SFTPAttributes(st_size=end)))
+            self.finishing.append(self._set(SFTPAttributes(st_size=end)))
         dress = self._dress(local)
         if dress.encode() != SFTPAttributes().encode():
-            tickets.append(self._set(dress))
-        measured = self._ask(p.FSTAT, self.handle)
+            self.finishing.append(self._set(dress))
+        self.finishing.append(self._ask(p.FSTAT, self.handle))
         handle, self.handle = self.handle, b""
-        closed = self.client.request(p.CLOSE, p.string(handle), about=self.about, defer=True)
-        for ticket in tickets:  # noqa: UP028 - a list takes no replies
+        self.finishing.append(self.client.request(p.CLOSE, p.string(handle), about=self.about, defer=True))
+
+    def _finish(self, end: int, local: os.stat_result | None) -> Steps[None]:
+        """See to it that the file is complete, and as it should be."""
+        for name, removed in self.removals:
+            with suppress(SFTPError):  # then it stays among the litter
+                yield removed
+                self.litter.discard(name)
+        if not self.finishing:
+            self._ask_to_finish(end, local)
+        *dressed, measured, closed = self.finishing
+        for ticket in dressed:  # noqa: UP028 - a list takes no replies
             yield ticket
         size = attributes_of((yield measured)).st_size
         yield closed
-        if self.partial is not None and size is not None and size != end:
+        if self.partial is None or size is None:
+            return
+        if size != end:  # a server may have looked before it wrote
+            with suppress(SFTPError):
+                size = attributes_of((yield self._ask(p.LSTAT, self.partial))).st_size
+        if size != end:
             raise SFTPError(
                 f"writing {self.about!r} failed: the server has {size} bytes of {end}", errno.EIO, self.about, offset=size
             )

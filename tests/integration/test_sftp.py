@@ -9,6 +9,7 @@ import os
 import stat
 import subprocess
 import threading
+import time
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -48,6 +49,19 @@ def test_there_and_back(sftp, tmp_path, size):
     assert sftp.get(str(tmp_path / "there"), str(tmp_path / "back")) is None
     assert (tmp_path / "there").read_bytes() == (tmp_path / "back").read_bytes() == content
     assert names(tmp_path) == ["back", "source", "there"]
+
+
+def test_a_small_file_takes_few_round_trips(sshd, relay, tmp_path):
+    """On a long line a small file takes three round trips, and five where it replaces another one."""
+    far, _ = relay(sshd, rtt=0.4)
+    (tmp_path / "source").write_bytes(b"content")
+    with connect(far) as session, session.sftp() as sftp:
+        sftp.put(tmp_path / "source", tmp_path / "first")
+        for most in (4, 6):
+            began = time.monotonic()
+            sftp.put(tmp_path / "source", tmp_path / "there")
+            assert time.monotonic() - began < 0.4 * most
+    assert names(tmp_path) == ["first", "source", "there"]
 
 
 def test_as_1_4_0_is_called(session, tmp_path):

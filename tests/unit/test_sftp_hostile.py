@@ -171,7 +171,7 @@ def test_closed_handle(tmp_path):
 
 @pytest.mark.parametrize("failing", [p.OPEN, p.WRITE, p.FSTAT, p.CLOSE])
 def test_put_that_fails_at_any_step(tmp_path, failing):
-    """Whatever step of an upload the server refuses is an error, and the temporary file is removed."""
+    """Whatever step of an upload the server refuses is an error, and the temporary file is removed, if it was made."""
     (tmp_path / "source").write_bytes(b"content")
     liar = Liar(
         answers={failing: lambda request_id, _: status(request_id, 4), p.LSTAT: lambda request_id, _: status(request_id, 2)}
@@ -180,7 +180,7 @@ def test_put_that_fails_at_any_step(tmp_path, failing):
         sftp.put(tmp_path / "source", "/top", atomic=True)
     kinds = [kind for kind, _, _ in liar.requests]
     assert p.RENAME not in kinds
-    assert p.REMOVE in kinds
+    assert (p.REMOVE in kinds) is (failing != p.OPEN)
 
 
 def test_put_that_the_server_forgets(tmp_path):
@@ -189,6 +189,58 @@ def test_put_that_the_server_forgets(tmp_path):
     liar = Liar(answers={p.LSTAT: lambda request_id, _: status(request_id, 2)})
     with SFTP(liar, timeout=2) as sftp, pytest.raises(SFTPError, match="the server has 4 bytes of 7"):
         sftp.put(tmp_path / "source", "/top")
+
+
+def test_put_that_is_measured_before_it_is_written(tmp_path):
+    """A server that looks at the file before it has written what came first is asked once more."""
+    (tmp_path / "source").write_bytes(b"content")
+    looks = [
+        lambda request_id: status(request_id, 2),
+        lambda request_id: packet(p.ATTRS, p.u32(request_id), SFTPAttributes(st_mode=FILE.st_mode, st_size=7).encode()),
+    ]
+    liar = Liar(answers={p.LSTAT: lambda request_id, _: looks.pop(0)(request_id)})
+    with SFTP(liar, timeout=2) as sftp:
+        sftp.put(tmp_path / "source", "/top")
+    assert liar.requests[-1][0] == p.RENAME
+    assert looks == []
+
+
+@pytest.mark.parametrize("target", ["a new one", "a file", "a link", "a directory", "a device"])
+def test_put_hopes_for_a_new_target(tmp_path, target):
+    """Where the server can replace files, the temporary one is opened while the target is looked at; what is there is respected."""
+    (tmp_path / "source").write_bytes(b"evil")
+    about = {"a file": FILE, "a link": LINK, "a directory": DIR, "a device": SFTPAttributes(st_mode=stat.S_IFCHR | 0o666)}
+    answers = {
+        p.LSTAT: lambda request_id, _: (
+            packet(p.ATTRS, p.u32(request_id), about[target].encode()) if target in about else status(request_id, 2)
+        ),
+        p.REALPATH: lambda request_id, _: packet(
+            p.NAME, p.u32(request_id), p.u32(1), p.string(b"/else/where"), p.string(b""), p.u32(0)
+        ),
+    }
+    liar = Liar(answers=answers, greeting=packet(p.VERSION, p.u32(3), p.string(b"posix-rename@openssh.com"), p.string(b"1")))
+    with SFTP(liar, timeout=2) as sftp:
+        if target == "a directory":
+            with pytest.raises(SFTPError, match="is a directory"):
+                sftp.put(tmp_path / "source", "/top/x")
+        else:
+            sftp.put(tmp_path / "source", "/top/x")
+    names = {kind: [] for kind in (p.OPEN, p.CLOSE, p.REMOVE, p.EXTENDED)}
+    for kind, _, body in liar.requests:
+        if kind in names:
+            names[kind].append(bytes(p.Cursor(memoryview(body)).string()).decode())
+    hoped, *others = names[p.OPEN]
+    assert hoped.startswith("/top/.x.")
+    assert [name.partition(".")[0] for name in others] == {
+        "a new one": [],
+        "a file": ["/top/"],
+        "a link": ["/else/"],
+        "a directory": [],
+        "a device": ["/top/x"],
+    }[target]
+    assert sorted(names[p.CLOSE]) == sorted(names[p.OPEN])  # a liar's handles are the names
+    assert names[p.REMOVE] == ([] if target == "a new one" else [hoped])
+    assert len(names[p.EXTENDED]) == (0 if target in ("a directory", "a device") else 1)
 
 
 def test_put_without_posix_rename(tmp_path):
