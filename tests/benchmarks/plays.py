@@ -85,6 +85,7 @@ def play(
     hosts: int = 1,
     forks: int = 5,
     size: int = 0,
+    rtt: float = 0,
 ) -> Row:
     """Return the row of a play that has *count* times the *tasks* that the driver knows by this name."""
     options = {"tasks": tasks, "count": count, "pipelining": pipelining, "forks": forks, "size": size}
@@ -96,6 +97,7 @@ def play(
         group="plays",
         also=("cpu_s",),
         hosts=hosts,
+        rtt=rtt,
     )
 
 
@@ -112,6 +114,12 @@ ROWS = [
         *("play-plain", "51 module tasks, one host, no pipelining (s)", "≤ 0.8 × ssh's"),
         *(than_ssh(0.8), [OUR_PLAY, AS_INSTALLED, SSH], "modules", 17),
         pipelining=False,
+    ),
+    play(
+        *("play-far", "12 module tasks, one host, no pipelining, 50 ms round trip (s)", "≤ 0.8 × ssh's"),
+        *(than_ssh(0.8), [OUR_PLAY, AS_INSTALLED, SSH], "modules", 4),
+        pipelining=False,
+        rtt=0.05,
     ),
     play(
         *("play-hosts", "10 `raw` tasks on each of 40 hosts, 20 forks (s)", "≤ 0.95 × ssh's, CPU ≤ 0.8 ×"),
