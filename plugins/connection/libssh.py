@@ -1049,7 +1049,7 @@ class Connection(ConnectionBase):
                 pty=bool(escalation and not in_data and self.get_option("pty")),
                 escalation=escalation,
                 patience=self.get_option("persistent_command_timeout"),
-                short=not sudoable and not in_data and self._shell.SHELL_FAMILY == "sh",
+                short=not sudoable and not in_data and getattr(self._shell, "SHELL_FAMILY", None) == "sh",
             )
         stderr = _clixml.plain(finished.stderr) if self._windows else finished.stderr
         if display.verbosity >= _REPORT_VERBOSITY and not self._play_context.no_log:
