@@ -89,10 +89,10 @@ def run(
 def _unwrapped(command: str) -> str:
     """Return what Ansible has another /bin/sh do, for a shell that is one itself: starting it takes as long as what it does."""
     try:
-        *_, script = shlex.split(command)
+        words = shlex.split(command)
     except ValueError:
         return command
-    return script if command == shlex.join(("/bin/sh", "-c", script)) else command
+    return words[-1] if words[:-1] == ["/bin/sh", "-c"] and command == shlex.join(words) else command
 
 
 @contextmanager
