@@ -31,7 +31,7 @@ from ._sftp.local import Observer, Options, Progress, is_path
 from ._sftp.names import Names, StatVFS
 from ._sftp.pool import run
 from ._sftp.put import Upload
-from ._sftp.stripes import Stripes
+from ._sftp.stripes import Stripes, under_way
 from ._sftp.tickets import attributes_of, handle_of
 from .errors import LibsshException
 
@@ -243,7 +243,8 @@ class SFTP(Names):
         """Lend the channel; afterwards remove what failed transfers left, over a new channel if need be."""
         client = self._client
         try:
-            yield client
+            with under_way():
+                yield client
         finally:
             self._sweep(litter)
             client.tidy()

@@ -7,8 +7,10 @@ So on long lines each of several threads takes the next piece of the file in tur
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Callable
 
 from . import protocol as p
@@ -19,6 +21,8 @@ from .pool import Steps, run
 from .tickets import Ticket, attributes_of, handle_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .attributes import SFTPAttributes
 
 #: OpenSSH's server allows ten sessions on a connection; some are left for others.
@@ -30,7 +34,27 @@ SECONDS_EACH = 0.004
 #: And no channel for less than that.
 BYTES_EACH = 4 << 20
 
+#: Channels that the transfers of a process have together, beyond one each: many at once need no more to fill a line, and on a busy
+#: machine every round trip looks long.
+ALL = 16
+
 Work = Callable[[Client], Steps[None]]
+
+
+_crowd: set[object] = set()  # the transfers under way in this process, over whatever session; a set's methods need no lock
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_crowd.clear)
+
+
+@contextmanager
+def under_way() -> Iterator[None]:
+    """Count as a transfer, for others to leave some channels to."""
+    this = object()
+    _crowd.add(this)
+    try:
+        yield
+    finally:
+        _crowd.discard(this)
 
 
 class Share:
@@ -79,7 +103,8 @@ class Stripes:
 
     def wanted(self, client: Client, size: int) -> int:
         """Return how many channels a file of *size* bytes is worth."""
-        return max(1, min(MOST, int(client.round_trip / SECONDS_EACH), size // BYTES_EACH))
+        fair = ALL // max(1, len(_crowd))
+        return max(1, min(MOST, fair, int(client.round_trip / SECONDS_EACH), size // BYTES_EACH))
 
     def move(self, client: Client, count: int, share: Share, own: Steps[None], work: Work) -> None:
         """Run *own* over *client*, and *work* over each of the other channels; raise the first failure."""

@@ -7,10 +7,11 @@ import os
 import signal
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
-from pylibsshext._sftp.stripes import Stripes
+from pylibsshext._sftp.stripes import Stripes, under_way
 from pylibsshext.sftp import SFTPConnectionError, SFTPError
 
 from .sftp_pipe import connect
@@ -74,6 +75,20 @@ def test_short_line(sshd, source, tmp_path, channels, direction):
         getattr(sftp, direction)(source, tmp_path / "target")
         assert not sftp._stripes._spare
     assert channels == [1]
+    assert (tmp_path / "target").read_bytes() == source.read_bytes()
+
+
+def test_many_at_once_take_one_channel_each(sshd, relay, source, tmp_path, channels, direction):
+    """While many transfers of the process are under way, to whatever hosts, each has one channel: a busy machine's line looks long."""
+    far, _ = relay(sshd, rtt=0.03)
+    with connect(far) as session, session.sftp() as sftp:
+        with ExitStack() as others:
+            for _ in range(10):
+                others.enter_context(under_way())
+            getattr(sftp, direction)(source, tmp_path / "target")
+        assert not sftp._stripes._spare
+        getattr(sftp, direction)(source, tmp_path / "target")
+    assert (channels[0], channels[1] > 1) == (1, True)
     assert (tmp_path / "target").read_bytes() == source.read_bytes()
 
 

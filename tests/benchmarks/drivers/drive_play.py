@@ -113,7 +113,8 @@ def run(options: dict, place: Path) -> dict:
     seconds = time.perf_counter() - began
     end_daemons()
     if done.returncode:
-        raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
+        fatal = [line for line in (done.stdout + done.stderr).splitlines() if "fatal:" in line or "ERROR" in line]
+        raise RuntimeError("\n".join(fatal)[-2000:] or done.stdout[-2000:])
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {"s": seconds, "cpu_s": used.ru_utime + used.ru_stime}
 
