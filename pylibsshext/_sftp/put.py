@@ -167,7 +167,10 @@ class Upload:
             if refusal is None:
                 return
             if self.options.atomic:
-                raise refusal
+                try:
+                    raise refusal
+                finally:
+                    del refusal  # its traceback holds this frame
             why, self.old = str(refusal), None
         if self.options.atomic:
             raise SFTPError(f"{self.about!r} cannot be replaced in one step: {why}", errno.EOPNOTSUPP, self.about)

@@ -34,12 +34,11 @@ SECONDS_EACH = 0.004
 #: And no channel for less than that.
 BYTES_EACH = 4 << 20
 
-#: Channels that the transfers of a process have together, beyond one each: many at once need no more to fill a line, and on a busy
+#: Channels that the transfers of a process share, though each has one: many at once need no more to fill a line, and on a busy
 #: machine every round trip looks long.
 ALL = 16
 
 Work = Callable[[Client], Steps[None]]
-
 
 _crowd: set[object] = set()  # the transfers under way in this process, over whatever session; a set's methods need no lock
 if hasattr(os, "register_at_fork"):
